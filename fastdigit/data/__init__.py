@@ -1,0 +1,1 @@
+"""Where digits come from: files, the built-in generator, and the data set they end up in."""
