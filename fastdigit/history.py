@@ -1,0 +1,85 @@
+"""What happened while a network was trained."""
+
+import csv
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class Validation(NamedTuple):
+    """The score of the held-out images at one moment."""
+
+    iteration: int
+    """Updates made before it."""
+    loss: float
+    accuracy: float
+
+
+@dataclass
+class History:
+    """One record for each iteration; entry i belongs to the weights before update i."""
+
+    backend: str
+    """The backend that ran: ``"numpy"`` or ``"numba"``."""
+    storage: str
+    """How the images were kept."""
+    threads: int | None
+    """Threads of the kernels; None where a library decides."""
+    loss: list[float] = field(default_factory=list)
+    """Mean cross-entropy on the training images, in nats."""
+    accuracy: list[float] = field(default_factory=list)
+    """Share of training images that were right, 0..1."""
+    seconds: list[float] = field(default_factory=list)
+    """Wall time of the iteration, without validation, callbacks and progress."""
+    validation: list[Validation] = field(default_factory=list)
+    """Scores of the held-out images, every so many iterations and after the last update."""
+    prepare_seconds: float = 0.0
+    """Bringing the images into the form that the kernels read."""
+    compile_seconds: float = 0.0
+    """Compiling the kernels, or loading them from the cache, before the first iteration."""
+
+    def __len__(self) -> int:
+        """Return how many iterations were finished."""
+        return len(self.loss)
+
+    def to_csv(self, path: str | PathLike[str]) -> None:
+        """Write one line for each iteration; a cell without a measurement is empty."""
+        held_out = {score.iteration: score for score in self.validation}
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(
+                ["iteration", "loss", "accuracy", "seconds", "dev_loss", "dev_accuracy"]
+            )
+            rows = zip(self.loss, self.accuracy, self.seconds, strict=True)
+            for iteration, row in enumerate(rows):
+                score = held_out.get(iteration)
+                writer.writerow([iteration, *row, *(score[1:] if score else ("", ""))])
+            last = held_out.get(len(self))
+            if last:
+                writer.writerow([len(self), "", "", "", *last[1:]])
+
+    def plot(self, axes: "tuple[Axes, Axes] | None" = None) -> "tuple[Axes, Axes]":
+        """Draw loss and accuracy over the iterations, on a new pyplot figure unless told where."""
+        if axes is None:
+            import matplotlib.pyplot as plt
+
+            axes = tuple(plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")[1])
+        loss, accuracy = axes
+        at = [score.iteration for score in self.validation]
+        loss.plot(self.loss, label="training")
+        accuracy.plot([100 * share for share in self.accuracy], label="training")
+        if at:
+            loss.plot(at, [score.loss for score in self.validation], "--", label="held out")
+            accuracy.plot(
+                at, [100 * score.accuracy for score in self.validation], "--", label="held out"
+            )
+            accuracy.legend(frameon=False, loc="lower right")
+        loss.set(title="Loss", xlabel="iteration", ylabel="mean cross-entropy (nats)")
+        accuracy.set(title="Accuracy", xlabel="iteration", ylabel="right answers (%)")
+        for part in axes:
+            part.grid(alpha=0.3)
+            part.spines[["top", "right"]].set_visible(False)
+        return axes

@@ -1,0 +1,67 @@
+"""The mathematics, twice: readable in NumPy, fused in Numba. Here one of the two is chosen."""
+
+import os
+import warnings
+from typing import Any, Literal, get_args
+
+import numpy.typing as npt
+
+from fastdigit.kernels.interface import Objective, Problem, Score
+
+__all__ = ["Backend", "Objective", "Problem", "Score", "chosen", "classify", "objective"]
+
+Backend = Literal["auto", "numpy", "numba"]
+
+
+def chosen(backend: str) -> str:
+    """Return "numpy" or "numba" for a backend's name; "auto" is Numba wherever it can compile.
+
+    Raises
+    ------
+    ValueError
+        For any other name.
+    """
+    if backend not in get_args(Backend):
+        names = ", ".join(repr(name) for name in get_args(Backend))
+        raise ValueError(f"backend={backend!r}; the backends are {names}")
+    if backend == "numpy":
+        return backend
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        if backend == "numba":
+            raise ValueError("backend='numba' needs a compiler, but NUMBA_DISABLE_JIT is set")
+        warnings.warn(
+            "NUMBA_DISABLE_JIT is set: training runs on the NumPy reference, which is slower",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return "numpy"
+    return "numba"
+
+
+def objective(problem: Problem, backend: str = "auto", threads: int | None = None) -> Objective:
+    """Return the loss of a data set as a function of the parameters, on the backend of choice."""
+    if chosen(backend) == "numpy":
+        from fastdigit.kernels.numpy_backend import NumpyObjective
+
+        return NumpyObjective(problem)
+    from fastdigit.kernels.numba_backend import NumbaObjective
+
+    return NumbaObjective(problem, threads)
+
+
+def classify(
+    parameters: npt.NDArray[Any],
+    sizes: tuple[int, ...],
+    images: npt.NDArray[Any],
+    probabilities: bool,
+    backend: str = "auto",
+    threads: int | None = None,
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+    """Return the label of each image and, if asked for, the probabilities (n, outputs)."""
+    if chosen(backend) == "numpy":
+        from fastdigit.kernels import numpy_backend
+
+        return numpy_backend.classify(parameters, sizes, images, probabilities)
+    from fastdigit.kernels import numba_backend
+
+    return numba_backend.classify(parameters, sizes, images, probabilities, threads)

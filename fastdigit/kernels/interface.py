@@ -1,0 +1,52 @@
+"""What a backend offers, whichever it is."""
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[Any]
+
+
+class Problem(NamedTuple):
+    """A network to be trained on a data set."""
+
+    sizes: tuple[int, ...]
+    """Units of each layer, inputs first."""
+    dtype: np.dtype[Any]
+    """float32 or float64: the type of the parameters and of all arithmetic."""
+    images: npt.NDArray[Any]
+    """(n, features): bytes, which stand for themselves divided by 255, or floats."""
+    labels: npt.NDArray[np.uint8]
+    """(n,)"""
+
+
+class Score(NamedTuple):
+    """How good parameters are on a data set."""
+
+    loss: float
+    """Mean cross-entropy, in nats."""
+    accuracy: float
+    """Share of images whose largest probability is their label's."""
+
+
+class Objective(Protocol):
+    """The mean loss of a data set as a function of the parameters of a network."""
+
+    @property
+    def backend(self) -> str:
+        """The name of the backend."""
+
+    @property
+    def storage(self) -> str:
+        """How the images are kept."""
+
+    @property
+    def threads(self) -> int | None:
+        """Threads that work on it; None where a library decides."""
+
+    def evaluate(self, parameters: Floats) -> Score:
+        """Return the score of flat parameters."""
+
+    def gradient(self, parameters: Floats) -> tuple[Score, Floats]:
+        """Return the score of flat parameters and the gradient, which the next call may reuse."""

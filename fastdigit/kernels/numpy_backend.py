@@ -1,0 +1,57 @@
+"""The reference as a backend: plain NumPy on all images at once."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastdigit.kernels import reference
+from fastdigit.kernels.interface import Problem, Score
+from fastdigit.kernels.parameters import flatten, views
+
+Floats = npt.NDArray[Any]
+
+
+def scaled(images: npt.NDArray[Any], dtype: npt.DTypeLike) -> Floats:
+    """Return bytes as floats in 0..1, and floats as they are, of the given type."""
+    floats: Floats = images.astype(dtype, copy=False)
+    return floats / floats.dtype.type(255) if images.dtype == np.uint8 else floats
+
+
+class NumpyObjective:
+    """The mean loss of a data set as a function of the parameters."""
+
+    backend = "numpy"
+    storage = "floats"
+    threads = None
+    """BLAS decides."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._sizes = problem.sizes
+        self._X = scaled(problem.images, problem.dtype)
+        self._labels = problem.labels
+
+    def evaluate(self, parameters: Floats) -> Score:
+        """Return the mean loss and the accuracy of these parameters."""
+        return self._score(reference.forward(self._X, *views(parameters, self._sizes))[0][-1])
+
+    def gradient(self, parameters: Floats) -> tuple[Score, Floats]:
+        """Return the score of these parameters and the gradient of the loss, flat."""
+        weights, biases = views(parameters, self._sizes)
+        Zs, As = reference.forward(self._X, weights, biases)
+        gradient = flatten(*reference.backward(self._X, self._labels, weights, Zs, As))
+        return self._score(Zs[-1]), gradient
+
+    def _score(self, logits: Floats) -> Score:
+        return Score(
+            float(reference.cross_entropy(logits, self._labels).mean()),
+            float((logits.argmax(axis=1) == self._labels).mean()),
+        )
+
+
+def classify(
+    parameters: Floats, sizes: tuple[int, ...], images: npt.NDArray[Any], probabilities: bool
+) -> tuple[npt.NDArray[np.intp], Floats | None]:
+    """Return the label of each image and, if asked for, the probabilities (n, outputs)."""
+    _, As = reference.forward(scaled(images, parameters.dtype), *views(parameters, sizes))
+    return As[-1].argmax(axis=1), As[-1] if probabilities else None

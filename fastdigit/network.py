@@ -1,0 +1,185 @@
+"""A network is its weights: how they begin, and what they say about an image."""
+
+import operator
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from fastdigit.data.images import as_images
+from fastdigit.data.labels import as_labels
+from fastdigit.errors import DataError
+from fastdigit.kernels import classify, parameters
+
+Init = Literal["he", "uniform"]
+
+
+class Network:
+    """A fully connected network: ReLU in the hidden layers, softmax at the end.
+
+    Parameters
+    ----------
+    sizes
+        Units of each layer, inputs first: ``[784, 10, 10]`` has one hidden layer of 10. At most
+        256 outputs, since labels are bytes.
+    dtype
+        ``"float32"`` or ``"float64"``: of the weights and of all arithmetic.
+    seed
+        What the first weights are drawn from; the same seed gives the same bits everywhere.
+    init
+        ``"he"``: weights uniform with variance 2 / inputs, biases 0 (He et al. 2015,
+        arXiv:1502.01852), which learns well with ReLU. ``"uniform"``: weights and biases uniform
+        in [-0.5, 0.5), drawn in the order W1, b1, W2, b2 as notebooks do after
+        ``np.random.seed(seed)``.
+
+    Attributes
+    ----------
+    parameters
+        All weights and biases in one flat array.
+    weights, biases
+        Lists of (outputs, inputs) and (outputs,) arrays: views of `parameters`, so writing to
+        them changes the network.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        dtype: npt.DTypeLike = "float32",
+        seed: int = 0,
+        init: Init = "he",
+    ) -> None:
+        self.sizes = _checked_sizes(sizes)
+        kind = np.dtype(dtype)
+        if kind not in (np.float32, np.float64):
+            raise ValueError(f"dtype={dtype!r}; a network is 'float32' or 'float64'")
+        self.parameters: npt.NDArray[Any] = np.empty(parameters.count(self.sizes), kind)
+        self.weights, self.biases = parameters.views(self.parameters, self.sizes)
+        self._initialise(seed, init)
+
+    def _initialise(self, seed: int, init: str) -> None:
+        if init not in get_args(Init):
+            raise ValueError(f"init={init!r}; weights begin as 'he' or 'uniform'")
+        # RandomState, unlike Generator, promises the same stream in every NumPy; and uniform
+        # numbers, unlike normal ones, need no logarithm of the C library.
+        random = np.random.RandomState(seed)
+        for W, b in zip(self.weights, self.biases, strict=True):
+            if init == "uniform":
+                W[:] = random.rand(*W.shape) - 0.5
+                b[:] = random.rand(len(b)) - 0.5
+            else:
+                W[:] = (random.rand(*W.shape) * 2 - 1) * np.sqrt(6 / W.shape[1])
+                b[:] = 0
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the weights."""
+        return self.parameters.dtype
+
+    def predict(
+        self, images: npt.ArrayLike, *, backend: str = "auto", threads: int | None = None
+    ) -> npt.NDArray[np.intp]:
+        """Return the most likely label of each image, (n,).
+
+        Parameters
+        ----------
+        images
+            (n, features): integers are pixels 0..255, floats are used as they are.
+        backend, threads
+            As for `fit`.
+
+        Raises
+        ------
+        DataError
+            If the images are not what the network was made for.
+        """
+        labels, _ = classify(
+            self.parameters, self.sizes, self._inputs(images), False, backend, threads
+        )
+        return labels.astype(np.intp, copy=False)
+
+    def predict_proba(
+        self, images: npt.ArrayLike, *, backend: str = "auto", threads: int | None = None
+    ) -> npt.NDArray[Any]:
+        """Return the probability of each label for each image, (n, outputs); see `predict`."""
+        _, probabilities = classify(
+            self.parameters, self.sizes, self._inputs(images), True, backend, threads
+        )
+        assert probabilities is not None
+        return probabilities
+
+    def accuracy(
+        self,
+        images: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        *,
+        backend: str = "auto",
+        threads: int | None = None,
+    ) -> float:
+        """Return the share of images whose most likely label is the right one; see `predict`."""
+        inputs, expected = self.checked(images, labels)
+        found, _ = classify(self.parameters, self.sizes, inputs, False, backend, threads)
+        return float((found == expected).mean())
+
+    def checked(
+        self, images: npt.ArrayLike, labels: npt.ArrayLike
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
+        """Return images and labels as the kernels take them.
+
+        Raises
+        ------
+        DataError
+            If there are none, if their numbers differ, or if either does not fit the network.
+        """
+        inputs = self._inputs(images)
+        expected = as_labels(labels, classes=self.sizes[-1])
+        if len(inputs) != len(expected):
+            raise DataError(f"{len(inputs)} images, but {len(expected)} labels")
+        if not len(inputs):
+            raise DataError("there are no images")
+        return inputs, expected
+
+    def _inputs(self, images: npt.ArrayLike) -> npt.NDArray[Any]:
+        inputs = as_images(images)
+        if inputs.shape[1] != self.sizes[0]:
+            raise DataError(
+                f"the images have {inputs.shape[1]} pixels each, "
+                f"but the network has {self.sizes[0]} inputs"
+            )
+        return inputs
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the network to a safetensors file; what was there is replaced as a whole."""
+        from fastdigit.storage import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> "Network":
+        """Return the network in a file that `save` wrote.
+
+        Raises
+        ------
+        DataError
+            If the file is no such network; the message says what is wrong with it.
+        """
+        from fastdigit.storage import load
+
+        return load(path)
+
+    def __repr__(self) -> str:
+        sizes = "-".join(map(str, self.sizes))
+        return f"<Network {sizes}, {self.dtype}, {self.parameters.size:,} parameters>"
+
+
+def _checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+    try:
+        whole = tuple(operator.index(size) for size in sizes)
+    except TypeError as error:
+        raise ValueError(f"sizes={sizes!r}; layers are whole numbers: [784, 10, 10]") from error
+    if len(whole) < 2 or min(whole) < 1:
+        raise ValueError(f"sizes={sizes!r}; a network has inputs and outputs, at least 1 of each")
+    if whole[-1] > 256:
+        raise ValueError(f"{whole[-1]} outputs; labels are bytes, so there can be 256 at most")
+    return whole

@@ -1,0 +1,216 @@
+"""The training loop: it joins an objective, an optimizer and a network, and watches over them."""
+
+import operator
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+import numpy as np
+import numpy.typing as npt
+
+from fastdigit import progress as shown
+from fastdigit.data import Dataset
+from fastdigit.errors import DataError, DivergenceError
+from fastdigit.history import History, Validation
+from fastdigit.kernels import Objective, Problem, objective
+from fastdigit.network import Network
+from fastdigit.optimizers import sgd
+
+Examples = Dataset | tuple[npt.ArrayLike, npt.ArrayLike]
+Callback = Callable[[Network, History], bool | None]
+
+STUCK_BELOW = 0.2
+"""Accuracy, with ten classes, that training should have left behind after `STUCK_AFTER`."""
+STUCK_AFTER = 100
+
+
+def fit(
+    network: Network,
+    data: Examples,
+    *,
+    validation: Examples | None = None,
+    iterations: int = 500,
+    learning_rate: float = 0.1,
+    backend: str = "auto",
+    threads: int | None = None,
+    progress: bool = True,
+    every: int = 10,
+    callbacks: Sequence[Callback] = (),
+) -> History:
+    """Train a network by full-batch gradient descent on the mean cross-entropy.
+
+    The same network, data and settings give the same bits, at any number of threads; the NumPy
+    backend cannot promise that, since it leaves sums to a BLAS library.
+
+    Parameters
+    ----------
+    network
+        Changed in place.
+    data
+        A `Dataset`, or a pair of images (n, features) and labels (n,). Integer images are pixels
+        0..255; floats are used as they are.
+    validation
+        Held-out data, scored every `every` iterations and after the last one.
+    iterations
+        Updates to make.
+    learning_rate
+        What the gradient is multiplied by.
+    backend
+        ``"numba"``: the fused kernels; ``"numpy"``: the reference; ``"auto"``: Numba.
+    threads
+        Threads of the kernels; all allowed processors by default.
+    progress
+        Show a bar, or, where nobody watches, a line every `every` iterations on stderr.
+    every
+        Iterations between lines and between scores of the held-out data.
+    callbacks
+        Called as ``callback(network, history)`` after every iteration; True ends the training.
+
+    Returns
+    -------
+    History
+        Loss, accuracy and seconds of each iteration.
+
+    Raises
+    ------
+    DataError
+        If data do not fit the network, or contain NaN, infinity or labels out of range.
+    DivergenceError
+        If the loss becomes NaN or infinite. The network keeps the last weights with a finite loss.
+    KeyboardInterrupt
+        After Ctrl-C; the network keeps the weights of the last whole iteration.
+
+    Both errors carry the history so far as ``error.history``.
+    """
+    _check(iterations=iterations, every=every, learning_rate=learning_rate)
+    training, held_out = (_problem(network, examples) for examples in (data, validation))
+    assert training is not None
+    started = time.perf_counter()
+    loss = objective(training, backend, threads)
+    dev = None if held_out is None else objective(held_out, backend, threads)
+    prepared = time.perf_counter()
+    _warm_up(network, training, backend, threads)
+    history = History(loss.backend, loss.storage, loss.threads)
+    history.prepare_seconds = prepared - started
+    history.compile_seconds = time.perf_counter() - prepared
+    try:
+        with _reporter(progress, iterations, every) as report:
+            _descend(
+                network, loss, dev, history, iterations, learning_rate, every, report, callbacks
+            )
+    except (KeyboardInterrupt, DivergenceError) as error:
+        error.history = history  # type: ignore[union-attr]
+        raise
+    return history
+
+
+def _descend(
+    network: Network,
+    loss: Objective,
+    dev: Objective | None,
+    history: History,
+    iterations: int,
+    learning_rate: float,
+    every: int,
+    report: shown.Reporter,
+    callbacks: Sequence[Callback],
+) -> None:
+    parameters = network.parameters
+    finite = parameters.copy()
+    for iteration in range(iterations):
+        if dev and iteration % every == 0:
+            history.validation.append(Validation(iteration, *dev.evaluate(parameters)))
+        started = time.perf_counter()
+        score, gradient = loss.gradient(parameters)
+        if not np.isfinite(score.loss):
+            parameters[:] = finite
+            raise _diverged(iteration, history, learning_rate)
+        finite[:] = parameters
+        sgd(parameters, gradient, learning_rate)
+        history.loss.append(score.loss)
+        history.accuracy.append(score.accuracy)
+        history.seconds.append(time.perf_counter() - started)
+        report(history)
+        if len(history) == STUCK_AFTER:
+            _warn_if_stuck(network, history, learning_rate)
+        if any([callback(network, history) for callback in callbacks]):
+            break
+    if not np.isfinite(parameters).all():
+        parameters[:] = finite
+        raise _diverged(len(history), history, learning_rate)
+    if dev:
+        history.validation.append(Validation(len(history), *dev.evaluate(parameters)))
+
+
+def _check(*, iterations: int, every: int, learning_rate: float) -> None:
+    for name, value, least in (("iterations", iterations, 0), ("every", every, 1)):
+        try:
+            fits = operator.index(value) >= least
+        except TypeError:
+            fits = False
+        if not fits:
+            raise ValueError(f"{name}={value!r}; it must be a whole number of at least {least}")
+    if not (np.isfinite(learning_rate) and learning_rate > 0):
+        raise ValueError(f"learning_rate={learning_rate!r}; it must be a positive number")
+
+
+def _problem(network: Network, examples: Examples | None) -> Problem | None:
+    if examples is None:
+        return None
+    if isinstance(examples, Dataset):
+        if examples.labels is None:
+            raise DataError(f"{examples.source} has no labels, so nothing can be learned from it")
+        images, labels = network.checked(examples.images, examples.labels)
+    else:
+        try:
+            given_images, given_labels = examples
+        except (TypeError, ValueError) as error:
+            raise DataError("data must be a Dataset or a pair (images, labels)") from error
+        images, labels = network.checked(given_images, given_labels)
+    return Problem(network.sizes, network.dtype, images, labels)
+
+
+def _warm_up(network: Network, problem: Problem, backend: str, threads: int | None) -> None:
+    """Run one image through, so that compilation is over before anything is timed."""
+    single = problem._replace(images=problem.images[:1], labels=problem.labels[:1])
+    objective(single, backend, threads).gradient(network.parameters)
+
+
+def _reporter(
+    progress: bool, iterations: int, every: int
+) -> AbstractContextManager[shown.Reporter]:
+    if not progress:
+        return shown.silence()
+    return shown.bar(iterations) if shown.interactive() else shown.lines(iterations, every)
+
+
+def _diverged(iteration: int, history: History, learning_rate: float) -> DivergenceError:
+    recent = ", ".join(f"{loss:.4g}" for loss in history.loss[-3:]) or "none"
+    return DivergenceError(
+        f"training diverged at iteration {iteration}: the loss is no longer finite (the losses "
+        f"before: {recent}). The last weights with a finite loss are kept; try a smaller learning "
+        f"rate, such as {learning_rate / 10:g}"
+    )
+
+
+def _warn_if_stuck(network: Network, history: History, learning_rate: float) -> None:
+    chance = 1 / network.sizes[-1]
+    if history.accuracy[-1] > max(STUCK_BELOW, 1.5 * chance) or network.sizes[-1] < 5:
+        return
+    if np.isnan(history.loss[-1]):
+        return
+    falling = history.loss[0] - history.loss[-1] > 1e-3 * history.loss[0]
+    if falling:
+        reason = f"the loss falls, but slowly: the learning rate {learning_rate:g} may be too small"
+    else:
+        reason = (
+            "the loss does not fall: the pixels may be unscaled (pass bytes, or floats divided by "
+            "255), the learning rate too large, or all hidden units dead (try another seed or init)"
+        )
+    warnings.warn(
+        f"accuracy is {history.accuracy[-1]:.1%} after {STUCK_AFTER} iterations, about what "
+        f"guessing gives; {reason}",
+        UserWarning,
+        stacklevel=4,
+    )
