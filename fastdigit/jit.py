@@ -23,14 +23,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+COMPILED = ("jit.py", "data/*.py", "kernels/*.py")
+"""Where compiled functions and the constants in them are written."""
+
+
 @cache
 def source_key() -> str:
-    """Return what the compiled code depends on: the versions, and the sources of the package."""
+    """Return what the compiled code depends on: the versions, and the sources."""
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.rglob("*.py")):
-        text = source.read_bytes()
-        if b"njit" in text or b"jit import" in text:
-            digest.update(text)
+    for pattern in COMPILED:
+        for source in sorted(Path(__file__).parent.glob(pattern)):
+            digest.update(source.read_bytes())
     return f"numba-{numba.__version__}-llvmlite-{llvmlite.__version__}-{digest.hexdigest()[:16]}"
 
 

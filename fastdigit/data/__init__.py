@@ -9,7 +9,7 @@ from fastdigit.data.labels import as_labels
 from fastdigit.data.loading import load_data
 
 if TYPE_CHECKING:
-    from fastdigit.data.make_digits import make_digits
+    from fastdigit.data.drawing import make_digits
 
 __all__ = ["Dataset", "as_images", "as_labels", "default_data", "load_data", "make_digits"]
 
@@ -17,8 +17,7 @@ __all__ = ["Dataset", "as_images", "as_labels", "default_data", "load_data", "ma
 def __getattr__(name: str) -> Any:
     if name != "make_digits":
         raise AttributeError(f"module 'fastdigit.data' has no attribute {name!r}")
-    from fastdigit.data.make_digits import make_digits
+    # Drawing is compiled, so Numba is imported only when digits are asked for.
+    from fastdigit.data.drawing import make_digits
 
-    # The import has bound this name to the module; whoever asks means the function.
-    globals()["make_digits"] = make_digits
     return make_digits

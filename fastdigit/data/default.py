@@ -45,6 +45,6 @@ def default_data(subset: str = "train") -> Dataset:
             return load_data(path, subset)
         except DataError as error:
             raise DataError(f"{error} (named by {ENVIRONMENT_VARIABLE})") from error
-    from fastdigit.data.make_digits import make_digits
+    from fastdigit.data.drawing import make_digits
 
     return make_digits(ROWS[subset], seed=SEEDS[subset])

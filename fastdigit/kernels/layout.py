@@ -6,13 +6,13 @@ that one pixel multiplies 16 weights at once; outputs that fill up the last bloc
 """
 
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastdigit.jit import njit
-from fastdigit.kernels.simd import ALIGNMENT, LANES, pointer
+from fastdigit.kernels.simd import ALIGNMENT, LANES, advance, pointer, record
 
 Floats = npt.NDArray[np.floating]
 Layout = npt.NDArray[np.int64]
@@ -64,52 +64,43 @@ def plan(sizes: tuple[int, ...], tile: int) -> tuple[Layout, Extents]:
     return np.array(rows, np.int64), Extents(blocked, transposed, activations)
 
 
-@njit()
-def layer_at(layout: Any, index: int) -> Layer:
-    """Return one layer; `layout` is a pointer to the rows of a layout."""
-    row = index * 6
-    return Layer(
-        layout[row],
-        layout[row + 1],
-        layout[row + 2],
-        layout[row + 3],
-        layout[row + 4],
-        layout[row + 5],
-    )
+LAYER = len(Layer._fields)
 
 
 @njit()
 def pack(parameters: Floats, layout: Layout, blocked: Floats, transposed: Floats) -> None:
     """Copy flat parameters into blocks; what fills the blocks up is left as it is, at 0."""
-    source = 0
-    for index in range(layout.shape[0]):
-        layer = layer_at(pointer(layout), index)
+    source = pointer(parameters)
+    for index in range(len(layout)):
+        layer = record(Layer, pointer(layout[index]))
         for o in range(layer.outputs):
-            to = layer.weights + (o // LANES) * layer.inputs * LANES + o % LANES
+            block = layer.weights + (o // LANES) * layer.inputs * LANES + o % LANES
+            target = advance(pointer(blocked), block)
             for i in range(layer.inputs):
-                blocked[to + i * LANES] = parameters[source + i]
+                target[i * LANES] = source[i]
             if index > 0:
                 for i in range(layer.inputs):
-                    to = layer.transposed + ((i // LANES) * layer.outputs + o) * LANES + i % LANES
-                    transposed[to] = parameters[source + i]
-            source += layer.inputs
+                    row = (i // LANES) * layer.outputs + o
+                    transposed[layer.transposed + row * LANES + i % LANES] = source[i]
+            source = advance(source, layer.inputs)
         for o in range(layer.outputs):
-            blocked[layer.biases + o] = parameters[source + o]
-        source += layer.outputs
+            blocked[layer.biases + o] = source[o]
+        source = advance(source, layer.outputs)
 
 
 @njit()
 def unpack(blocked: Floats, layout: Layout, pixel_scale: float, scale: float, flat: Floats) -> None:
     """Copy blocks back into a flat array, times a scale; weights of pixels have another one."""
-    target = 0
-    for index in range(layout.shape[0]):
-        layer = layer_at(pointer(layout), index)
+    target = pointer(flat)
+    for index in range(len(layout)):
+        layer = record(Layer, pointer(layout[index]))
         factor = pixel_scale if index == 0 else scale
         for o in range(layer.outputs):
-            start = layer.weights + (o // LANES) * layer.inputs * LANES + o % LANES
+            block = layer.weights + (o // LANES) * layer.inputs * LANES + o % LANES
+            source = advance(pointer(blocked), block)
             for i in range(layer.inputs):
-                flat[target + i] = blocked[start + i * LANES] * factor
-            target += layer.inputs
+                target[i] = source[i * LANES] * factor
+            target = advance(target, layer.inputs)
         for o in range(layer.outputs):
-            flat[target + o] = blocked[layer.biases + o] * scale
-        target += layer.outputs
+            target[o] = blocked[layer.biases + o] * scale
+        target = advance(target, layer.outputs)

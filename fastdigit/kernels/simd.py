@@ -141,6 +141,19 @@ def advance(typing: Any, start: Any, elements: Any) -> Any:
 
 
 @operation
+def record(typing: Any, kind: Any, start: Any) -> Any:
+    """Return a named tuple of the class `kind` with the values that begin at a pointer."""
+    fields = types.NamedUniTuple(start.dtype, len(kind.instance_class._fields), kind.instance_class)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        first = arguments[1]
+        values = [builder.load(builder.gep(first, [_index(i)])) for i in range(len(fields))]
+        return context.make_tuple(builder, fields, values)
+
+    return fields(kind, start), generate
+
+
+@operation
 def load(typing: Any, start: Any, offset: Any) -> Any:
     """Return the 16 elements from `offset` on; the address is a multiple of one row of lanes."""
     vector = Vector(start.dtype)
