@@ -13,7 +13,7 @@ CHECKED = 3
 
 @pytest.mark.parametrize("images", [10_000, 41_000])
 @pytest.mark.parametrize("contender", CONTENDERS)
-def bench_iteration(benchmark, training_set, contender, images):
+def bench_iteration(benchmark, settle, training_set, contender, images):
     data = training_set(images)
     sizes = (data.images.shape[1], 10, 10)
     task = Task(data.images, data.labels, sizes, 0, 0.1, available_threads())
@@ -23,6 +23,7 @@ def bench_iteration(benchmark, training_set, contender, images):
     right.step(CHECKED)
     difference = np.abs(trained.parameters() - right.parameters()).max()
     assert difference <= WEIGHTS_WITHIN[trained.dtype]
+    settle()
     benchmark.group = f"iteration, {len(data)} images"
     benchmark.pedantic(trained.step, args=(1,), rounds=20, iterations=1, warmup_rounds=2)
     benchmark.extra_info["compile_seconds"] = round(trained.compile_seconds, 3)

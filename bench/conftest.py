@@ -39,8 +39,7 @@ def training_set(digits, timing):
     return lambda images: digits.head(min(images, len(digits)) if timing else SMALL)
 
 
-@pytest.fixture(autouse=True)
-def _quiet(timing):
-    """Let the threads of the last benchmark fall asleep: BLAS and OpenMP spin on for a while."""
-    if timing:
-        time.sleep(0.1)
+@pytest.fixture
+def settle(timing):
+    """Return a pause for threads to fall asleep in: BLAS and OpenMP spin on after their work."""
+    return lambda: time.sleep(0.2 if timing else 0)

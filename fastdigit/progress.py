@@ -7,6 +7,9 @@ from typing import Protocol
 
 from fastdigit.history import History
 
+NOTICED = 1.0
+"""Seconds of compilation that are worth a line."""
+
 
 class Reporter(Protocol):
     """Told of every finished iteration."""
@@ -28,9 +31,11 @@ def bar(iterations: int) -> Iterator[Reporter]:
     """Show a progress bar: loss, accuracy, iterations a second and the time left."""
     from tqdm.auto import tqdm
 
-    with tqdm(total=iterations, unit="it", desc="training", dynamic_ncols=True) as shown:
+    with tqdm(total=iterations, unit="it", desc="compiling", dynamic_ncols=True) as shown:
 
         def report(history: History) -> None:
+            if len(history) == 1:
+                shown.set_description("training", refresh=False)
             # Text is put together only when it will be drawn: ten times a second at most.
             if shown.update(1) or len(history) == iterations:
                 shown.set_postfix(describe(history), refresh=len(history) == iterations)
@@ -43,6 +48,9 @@ def lines(iterations: int, every: int) -> Iterator[Reporter]:
     """Print a line each so many iterations, for logs and pipes."""
 
     def report(history: History) -> None:
+        if len(history) == 1 and history.compile_seconds > NOTICED:
+            seconds = f"{history.compile_seconds:.1f} s"
+            print(f"compiled in {seconds}; kept for the next time", file=sys.stderr, flush=True)
         done = len(history) - 1
         if done % every == 0 or len(history) == iterations:
             scores = "  ".join(f"{name} {value}" for name, value in describe(history).items())

@@ -89,13 +89,11 @@ def fit(
     started = time.perf_counter()
     loss = objective(training, backend, threads)
     dev = None if held_out is None else objective(held_out, backend, threads)
-    prepared = time.perf_counter()
-    _warm_up(network, training, backend, threads)
     history = History(loss.backend, loss.storage, loss.threads)
-    history.prepare_seconds = prepared - started
-    history.compile_seconds = time.perf_counter() - prepared
+    history.prepare_seconds = time.perf_counter() - started
     try:
         with _reporter(progress, iterations, every) as report:
+            history.compile_seconds = _warm_up(network, training, backend, threads)
             _descend(
                 network, loss, dev, history, iterations, learning_rate, every, report, callbacks
             )
@@ -171,10 +169,12 @@ def _problem(network: Network, examples: Examples | None) -> Problem | None:
     return Problem(network.sizes, network.dtype, images, labels)
 
 
-def _warm_up(network: Network, problem: Problem, backend: str, threads: int | None) -> None:
-    """Run one image through, so that compilation is over before anything is timed."""
+def _warm_up(network: Network, problem: Problem, backend: str, threads: int | None) -> float:
+    """Run one image through, so that nothing is compiled while iterations are timed."""
+    started = time.perf_counter()
     single = problem._replace(images=problem.images[:1], labels=problem.labels[:1])
     objective(single, backend, threads).gradient(network.parameters)
+    return time.perf_counter() - started
 
 
 def _reporter(
