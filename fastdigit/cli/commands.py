@@ -1,0 +1,12 @@
+"""The table of commands."""
+
+from fastdigit.cli import compare, download, evaluate, info, predict, train
+
+ALL = (
+    train.add_to,
+    evaluate.add_to,
+    predict.add_to,
+    compare.add_to,
+    info.add_to,
+    download.add_to,
+)

@@ -1,0 +1,80 @@
+"""``fastdigit info``: what is installed here, and what fastdigit would run on."""
+
+import argparse
+import os
+from pathlib import Path
+
+from fastdigit.cli.streams import say
+
+
+def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser."""
+    parser = subparsers.add_parser(
+        "info", help="show versions, processor, threads, compiled code and data"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print facts, one a line."""
+    import numba
+
+    from fastdigit.measure.machine import machine
+    from fastdigit.measure.threads import allowed
+    from fastdigit.reporting.tables import pairs
+
+    numba.get_num_threads()  # starts the threads, so that their layer is known
+    facts = machine()
+    cpu, memory, versions = facts["cpu"], facts["memory"], facts["versions"]
+    load = facts["load_average"]
+    blas_threads = facts["blas_threads"]
+    given = os.environ.get("NUMBA_NUM_THREADS")
+    say(
+        pairs(
+            [
+                ("fastdigit", f"{versions.pop('fastdigit')}, {facts['git_revision'] or 'no git'}"),
+                *((name, version or "not installed") for name, version in versions.items()),
+                ("BLAS", " ".join(facts["blas"].values())),
+                ("BLAS threads", str(blas_threads or "unknown (threadpoolctl not installed)")),
+                ("system", facts["system"]),
+                ("processor", cpu["model"]),
+                ("vectors", " ".join(cpu["vectors"]) or "unknown"),
+                ("caches", ", ".join(f"{name} {size}" for name, size in cpu["caches"].items())),
+                ("cores", f"{cpu['cores_allowed']} allowed of {cpu['cores']}"),
+                ("threads", f"{allowed()}" + (f" (NUMBA_NUM_THREADS={given})" if given else "")),
+                ("thread layer", facts["threading_layer"] or "unknown"),
+                ("load average", ", ".join(map(str, load)) if load else "unknown"),
+                ("memory", f"{memory['available_gb']} of {memory['total_gb']} GB available"),
+                ("compiled code", compiled_code()),
+                ("data", data_found()),
+            ]
+        )
+    )
+
+
+def compiled_code() -> str:
+    """Return where compiled kernels are kept, and how much there is."""
+    from fastdigit.jit import cache_directory
+
+    directory = cache_directory()
+    if directory is None:
+        return "not kept: no directory can be written"
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files)
+    return f"{directory} ({len(files)} files, {size / 1e6:.1f} MB)"
+
+
+def data_found() -> str:
+    """Return what FASTDIGIT_DATA leads to."""
+    from fastdigit.data import load_data
+    from fastdigit.data.default import ENVIRONMENT_VARIABLE
+    from fastdigit.errors import DataError
+
+    place = os.environ.get(ENVIRONMENT_VARIABLE)
+    if not place:
+        return f"{ENVIRONMENT_VARIABLE} is not set: built-in digits"
+    try:
+        data = load_data(Path(place))
+    except DataError as error:
+        return f"{ENVIRONMENT_VARIABLE}={place} cannot be used: {error}"
+    return f"{ENVIRONMENT_VARIABLE}={place}: {len(data):,} images from {data.source}"

@@ -1,0 +1,1 @@
+"""What ran, on what, and how fast: machine facts, contenders, and comparisons between them."""

@@ -1,0 +1,174 @@
+"""A process of its own for each contender, asleep between its turns.
+
+So no contender inherits another's memory, threads or warm caches, and all have the same number of
+threads. This module is imported in the child before the number of threads is set, so it must not
+import numpy, nor anything that does.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
+
+from fastdigit.measure import threads
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from fastdigit.measure.contenders import Contender, Task, Turn
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+LONGEST_SPIN = 1.0
+NAP = 0.02
+
+_contender: "Contender"
+"""The one that lives in this child."""
+
+
+class Ready(NamedTuple):
+    """What a contender tells of itself once it is built."""
+
+    dtype: str
+    backend: str
+    prepare_seconds: float
+    compile_seconds: float
+    blas_threads: int | None
+    """As found in the child; None where threadpoolctl is not installed."""
+    threading_layer: str | None
+    """Numba's, once its threads have run."""
+    pid: int
+
+
+class Worker:
+    """A contender in a child process; leave it by `close`, or `kill` if it may be at work.
+
+    Every method raises `ChildProcessError` if the child has died.
+    """
+
+    def __init__(self, name: str, task: "Task") -> None:
+        self.name = name
+        self._executor = ProcessPoolExecutor(
+            max_workers=1,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_begin,
+            initargs=(task.threads,),
+        )
+        self._processes: list[Any] = []
+        try:
+            self.ready = self._call(_build, name, task)
+        except BaseException:
+            self.kill()
+            raise
+
+    def step(self, iterations: int) -> "Turn":
+        """Let the contender train on, and wait for its records."""
+        return self._call(_step, iterations)
+
+    def parameters(self) -> "npt.NDArray[Any]":
+        """Return the weights so far, flat."""
+        return self._call(_parameters)
+
+    def close(self) -> None:
+        """End the child once it has finished."""
+        self._executor.shutdown(cancel_futures=True)
+
+    def kill(self) -> None:
+        """End the child now, whatever it is doing."""
+        for process in self._processes:
+            process.terminate()
+        self.close()
+
+    def _call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        before = set(multiprocessing.active_children())
+        # A child inherits what is blocked: Ctrl-C in the terminal reaches the parent alone, even
+        # before the child's first line. The tracker, when it starts, would unblock it again.
+        resource_tracker.ensure_running()
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            future = self._executor.submit(function, *args, **kwargs)
+            self._processes += set(multiprocessing.active_children()) - before
+        except BrokenProcessPool as error:
+            raise self._died() from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            raise self._died() from error
+        except KeyboardInterrupt:
+            self.kill()
+            raise
+
+    def _died(self) -> ChildProcessError:
+        codes = [process.exitcode for process in self._processes]
+        return ChildProcessError(
+            f"the process of contender {self.name} has died (exit code {codes[-1:] or 'unknown'}); "
+            "it was killed, perhaps for want of memory: use fewer --rows or --contenders"
+        )
+
+
+def _begin(number_of_threads: int) -> None:
+    """Prepare the child, before numpy is imported there."""
+    if "numpy" in sys.modules:
+        raise RuntimeError("numpy was imported before its number of threads could be set")
+    threads.limit(number_of_threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End the child when its parent is gone, even if that was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _build(name: str, task: "Task") -> Ready:
+    global _contender
+    from fastdigit.measure.contenders import CONTENDERS
+    from fastdigit.measure.machine import blas_threads, threading_layer
+
+    _contender = CONTENDERS[name](task)
+    _settle()
+    return Ready(
+        _contender.dtype,
+        _contender.backend,
+        _contender.prepare_seconds,
+        _contender.compile_seconds,
+        blas_threads(),
+        threading_layer(),
+        os.getpid(),
+    )
+
+
+def _step(iterations: int) -> "Turn":
+    turn = _contender.step(iterations)
+    _settle()
+    return turn
+
+
+def _settle() -> None:
+    """Wait until the threads of this process are asleep, so that the next turn is undisturbed.
+
+    Threads of BLAS and OpenMP go on spinning after their work: those of OpenBLAS for 2**28 cycles,
+    0.13 s at 2 GHz, which is longer than a whole turn of the fused kernels.
+    """
+    deadline = time.monotonic() + LONGEST_SPIN
+    while time.monotonic() < deadline:
+        before = time.process_time()
+        time.sleep(NAP)
+        if time.process_time() - before < NAP / 10:
+            return
+
+
+def _parameters() -> "npt.NDArray[Any]":
+    return _contender.parameters()
