@@ -1,9 +1,13 @@
 """What happened while a network was trained."""
 
 import csv
+import io
 from dataclasses import dataclass, field
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from fastdigit.kernels.interface import Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,6 +40,8 @@ class History:
     """Wall time of the iteration, without validation, callbacks and progress."""
     validation: list[Validation] = field(default_factory=list)
     """Scores of the held-out images, every so many iterations and after the last update."""
+    validation_seconds: float = 0.0
+    """Scoring the held-out images, all together."""
     prepare_seconds: float = 0.0
     """Bringing the images into the form that the kernels read."""
     compile_seconds: float = 0.0
@@ -43,23 +49,29 @@ class History:
 
     def __len__(self) -> int:
         """Return how many iterations were finished."""
-        return len(self.loss)
+        return len(self.seconds)
+
+    def record(self, score: Score, seconds: float) -> None:
+        """Add one iteration: all of it, or, if interrupted, nothing."""
+        done = len(self)
+        self.loss[done:] = [score.loss]
+        self.accuracy[done:] = [score.accuracy]
+        self.seconds.append(seconds)
 
     def to_csv(self, path: str | PathLike[str]) -> None:
         """Write one line for each iteration; a cell without a measurement is empty."""
-        held_out = {score.iteration: score for score in self.validation}
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(
-                ["iteration", "loss", "accuracy", "seconds", "dev_loss", "dev_accuracy"]
-            )
-            rows = zip(self.loss, self.accuracy, self.seconds, strict=True)
-            for iteration, row in enumerate(rows):
-                score = held_out.get(iteration)
-                writer.writerow([iteration, *row, *(score[1:] if score else ("", ""))])
-            last = held_out.get(len(self))
-            if last:
-                writer.writerow([len(self), "", "", "", *last[1:]])
+        from fastdigit.storage import write_whole
+
+        held_out = {score.iteration: score[1:] for score in self.validation}
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["iteration", "loss", "accuracy", "seconds", "dev_loss", "dev_accuracy"])
+        rows = zip(self.loss, self.accuracy, self.seconds, strict=True)
+        for iteration, row in enumerate(rows):
+            writer.writerow([iteration, *row, *held_out.get(iteration, ("", ""))])
+        if len(self) in held_out:
+            writer.writerow([len(self), "", "", "", *held_out[len(self)]])
+        write_whole(Path(path), text.getvalue().encode())
 
     def plot(self, axes: "tuple[Axes, Axes] | None" = None) -> "tuple[Axes, Axes]":
         """Draw loss and accuracy over the iterations, on a new pyplot figure unless told where."""

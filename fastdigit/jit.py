@@ -1,15 +1,16 @@
 """How every Numba function of fastdigit is compiled: its options and its on-disk cache.
 
 The compiled code lives in a directory of its own, named by the versions of Numba and LLVM and by
-a hash of the package's sources: Numba looks only at a function's own file, so after an edit of
-another module it would go on running the old machine code of the callers. Where the directory
-cannot be written, one warning is given and functions are compiled in memory.
+a hash of the sources: Numba looks only at a function's own file, so after an edit of another
+module it would go on running the old machine code of the callers. Where files cannot be written,
+one warning is given and functions are compiled in memory; files that are damaged are replaced.
 """
 
 import hashlib
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -17,14 +18,19 @@ from typing import Any, ParamSpec, TypeVar
 import llvmlite
 import numba
 from numba.core import config
+from numba.core.caching import FunctionCache
 from platformdirs import user_cache_path
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-
 COMPILED = ("jit.py", "data/*.py", "kernels/*.py")
-"""Where compiled functions and the constants in them are written."""
+"""Where compiled functions, and the constants in them, are written."""
 
 
 @cache
@@ -46,14 +52,58 @@ def cache_directory() -> Path | None:
         if not os.access(directory, os.W_OK | os.X_OK):
             raise PermissionError(f"no permission to write in {directory}")
     except (OSError, RuntimeError) as error:
-        warnings.warn(
-            f"compiled kernels cannot be kept on disk, so every start compiles again ({error}); "
-            "set XDG_CACHE_HOME to a directory that can be written",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        _warn(error)
         return None
     return directory
+
+
+_warned: list[Exception] = []
+
+
+def _warn(error: Exception) -> None:
+    """Say it once, whatever the number of functions."""
+    if _warned:
+        return
+    _warned.append(error)
+    warnings.warn(
+        f"compiled kernels cannot be kept on disk, so every start compiles again ({error}); "
+        "set XDG_CACHE_HOME to a directory that can be written",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+
+class _Cache(FunctionCache):
+    """Numba's cache of a function's machine code, except that no file can make a call fail."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the compiled function, or None where there is none that can be read."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # whatever unpickling a damaged file may raise
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a compiled function, if that is possible."""
+        try:
+            with self._alone():
+                try:
+                    super().save_overload(sig, data)
+                except OSError:
+                    raise
+                except Exception:  # the index is damaged: begin a new one
+                    self.flush()
+                    super().save_overload(sig, data)
+        except OSError as error:
+            _warn(error)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes from saving: two at once may give one file name to two types."""
+        with open(Path(self.cache_path) / "lock", "wb") as lock:
+            if fcntl:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
 
 def njit(*, parallel: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -63,14 +113,17 @@ def njit(*, parallel: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]
     """
 
     def compile_lazily(function: Callable[P, R]) -> Callable[P, R]:
+        compiled = numba.njit(nogil=True, error_model="numpy", parallel=parallel)(function)
         directory = cache_directory()
-        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "parallel": parallel}
-        before = config.CACHE_DIR
-        config.CACHE_DIR = str(directory or "")
-        try:
-            compiled: Callable[P, R] = numba.njit(cache=directory is not None, **options)(function)
-        finally:
-            config.CACHE_DIR = before
+        if directory is not None and not config.DISABLE_JIT:
+            before = config.CACHE_DIR
+            config.CACHE_DIR = str(directory)
+            try:
+                compiled._cache = _Cache(function)
+            except (OSError, RuntimeError) as error:
+                _warn(error)
+            finally:
+                config.CACHE_DIR = before
         return compiled
 
     return compile_lazily

@@ -168,6 +168,14 @@ class Network:
 
         return load(path)
 
+    def __getstate__(self) -> tuple[tuple[int, ...], npt.NDArray[Any]]:
+        return self.sizes, self.parameters
+
+    def __setstate__(self, state: tuple[tuple[int, ...], npt.NDArray[Any]]) -> None:
+        # A copy of the views would not follow a copy of the parameters.
+        self.sizes, self.parameters = state
+        self.weights, self.biases = parameters.views(self.parameters, self.sizes)
+
     def __repr__(self) -> str:
         sizes = "-".join(map(str, self.sizes))
         return f"<Network {sizes}, {self.dtype}, {self.parameters.size:,} parameters>"

@@ -1,12 +1,12 @@
 """Networks on disk: safetensors files, written as a whole or not at all."""
 
-import json
 import os
 import tempfile
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
@@ -22,8 +22,7 @@ def save(network: Network, path: str | os.PathLike[str]) -> None:
     for number, (W, b) in enumerate(zip(network.weights, network.biases, strict=True), start=1):
         tensors[f"W{number}"] = W
         tensors[f"b{number}"] = b
-    metadata = {"format": FORMAT, "sizes": json.dumps(network.sizes)}
-    write_whole(Path(path), to_bytes(tensors, metadata))
+    write_whole(Path(path), to_bytes(tensors, {"format": FORMAT}))
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -67,7 +66,8 @@ def load(path: str | os.PathLike[str]) -> Network:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
-    except (OSError, SafetensorError, ValueError, TypeError) as error:
+    # AttributeError: safetensors asks NumPy for types that it does not have.
+    except (OSError, SafetensorError, ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is not a readable safetensors file: {error}") from error
     if metadata.get("format") != FORMAT:
         raise DataError(
@@ -75,22 +75,31 @@ def load(path: str | os.PathLike[str]) -> Network:
             f"{metadata.get('format')!r}, expected {FORMAT!r}"
         )
     try:
-        sizes = json.loads(metadata["sizes"])
-        network = Network(sizes, dtype=tensors["W1"].dtype)
-    except (KeyError, ValueError, TypeError) as error:
-        raise DataError(f"{path}: the description of the network is damaged: {error}") from error
-    if len(tensors) != 2 * len(network.weights):
-        raise DataError(f"{path}: {len(tensors)} tensors, expected {2 * len(network.weights)}")
-    for number, (inputs, outputs) in enumerate(pairwise(network.sizes), start=1):
-        for name, target, shape in (
-            (f"W{number}", network.weights[number - 1], (outputs, inputs)),
-            (f"b{number}", network.biases[number - 1], (outputs,)),
-        ):
-            tensor = tensors.get(name)
-            if tensor is None or tensor.shape != shape or tensor.dtype != network.dtype:
-                found = "missing" if tensor is None else f"{tensor.shape} {tensor.dtype}"
-                raise DataError(f"{path}: {name} is {found}, expected {shape} {network.dtype}")
+        return _network(tensors)
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _network(tensors: dict[str, npt.NDArray[Any]]) -> Network:
+    """Return the network of these tensors, or raise ValueError where they do not make one."""
+    layers = range(1, max(1, len(tensors) // 2) + 1)
+    names = [f"{kind}{layer}" for layer in layers for kind in "Wb"]
+    if sorted(tensors) != sorted(names):
+        raise ValueError(f"it holds {sorted(tensors)}, expected {sorted(names)}")
+    dtype = tensors["W1"].dtype
+    if tensors["W1"].ndim != 2:
+        raise ValueError(f"W1 has shape {tensors['W1'].shape}, expected (outputs, inputs)")
+    sizes = [tensors["W1"].shape[1], *(tensors[f"b{layer}"].size for layer in layers)]
+    for layer, inputs, outputs in zip(layers, sizes, sizes[1:], strict=False):
+        for name, shape in ((f"W{layer}", (outputs, inputs)), (f"b{layer}", (outputs,))):
+            tensor = tensors[name]
+            if tensor.shape != shape or tensor.dtype != dtype:
+                found = f"{tensor.shape} {tensor.dtype}"
+                raise ValueError(f"{name} is {found}, expected {shape} {dtype}")
             if not np.isfinite(tensor).all():
-                raise DataError(f"{path}: {name} contains NaN or infinity")
-            target[:] = tensor
+                raise ValueError(f"{name} contains NaN or infinity")
+    network = Network(sizes, dtype=dtype)
+    for layer in layers:
+        network.weights[layer - 1][:] = tensors[f"W{layer}"]
+        network.biases[layer - 1][:] = tensors[f"b{layer}"]
     return network

@@ -5,6 +5,8 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -92,7 +94,11 @@ def fit(
     history = History(loss.backend, loss.storage, loss.threads)
     history.prepare_seconds = time.perf_counter() - started
     try:
-        with _reporter(progress, iterations, every) as report:
+        # What overflows is found where the loss is no longer finite.
+        with (
+            _reporter(progress, iterations, every) as report,
+            np.errstate(over="ignore", invalid="ignore"),
+        ):
             history.compile_seconds = _warm_up(network, training, backend, threads)
             _descend(
                 network, loss, dev, history, iterations, learning_rate, every, report, callbacks
@@ -118,17 +124,21 @@ def _descend(
     finite = parameters.copy()
     for iteration in range(iterations):
         if dev and iteration % every == 0:
-            history.validation.append(Validation(iteration, *dev.evaluate(parameters)))
+            _validate(dev, parameters, history)
         started = time.perf_counter()
         score, gradient = loss.gradient(parameters)
         if not np.isfinite(score.loss):
             parameters[:] = finite
             raise _diverged(iteration, history, learning_rate)
         finite[:] = parameters
-        sgd(parameters, gradient, learning_rate)
-        history.loss.append(score.loss)
-        history.accuracy.append(score.accuracy)
-        history.seconds.append(time.perf_counter() - started)
+        try:
+            sgd(parameters, gradient, learning_rate)
+            history.record(score, time.perf_counter() - started)
+        except KeyboardInterrupt:
+            # An update without its record is no whole iteration.
+            if len(history) == iteration:
+                parameters[:] = finite
+            raise
         report(history)
         if len(history) == STUCK_AFTER:
             _warn_if_stuck(network, history, learning_rate)
@@ -138,7 +148,13 @@ def _descend(
         parameters[:] = finite
         raise _diverged(len(history), history, learning_rate)
     if dev:
-        history.validation.append(Validation(len(history), *dev.evaluate(parameters)))
+        _validate(dev, parameters, history)
+
+
+def _validate(dev: Objective, parameters: npt.NDArray[Any], history: History) -> None:
+    started = time.perf_counter()
+    history.validation.append(Validation(len(history), *dev.evaluate(parameters)))
+    history.validation_seconds += time.perf_counter() - started
 
 
 def _check(*, iterations: int, every: int, learning_rate: float) -> None:
@@ -149,7 +165,7 @@ def _check(*, iterations: int, every: int, learning_rate: float) -> None:
             fits = False
         if not fits:
             raise ValueError(f"{name}={value!r}; it must be a whole number of at least {least}")
-    if not (np.isfinite(learning_rate) and learning_rate > 0):
+    if not isinstance(learning_rate, Real) or not 0 < learning_rate < float("inf"):
         raise ValueError(f"learning_rate={learning_rate!r}; it must be a positive number")
 
 

@@ -86,7 +86,6 @@ def test_home_is_unset(tmp_path, output_of):
     assert int(lines[1]) <= 1
 
 
-@pytest.mark.xfail(strict=True, reason="Numba raises where its files are damaged")
 @pytest.mark.parametrize(
     ("ending", "content"),
     [("nbc", None), ("nbc", b"foreign\n"), ("nbi", b""), ("nbi", b"foreign\n")],
@@ -102,7 +101,6 @@ def test_damaged_files_are_not_used(content, ending, filled_cache, tmp_path, out
     assert int(lines[1]) <= 1
 
 
-@pytest.mark.xfail(strict=True, reason="Numba raises where it cannot write")
 @pytest.mark.skipif(os.name != "posix", reason="needs resource limits")
 def test_a_full_disk_gives_one_warning_and_the_right_result(tmp_path, output_of):
     limit = (

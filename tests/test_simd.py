@@ -8,6 +8,7 @@ import pytest
 
 from fastdigit.jit import njit
 from fastdigit.kernels import simd
+from fastdigit.kernels.elementary import exp, log
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.simd import (
     LANES,
@@ -16,12 +17,10 @@ from fastdigit.kernels.simd import (
     broadcast,
     convert,
     divide,
-    exp,
     fma,
     gather,
     greater,
     load,
-    log,
     maximum,
     multiply,
     pointer,

@@ -150,27 +150,11 @@ def changed(**changes):
         (changed(W1=np.zeros((4, 6), "i4")), METADATA, "int32"),
         (changed(W1=np.full((4, 6), np.nan, "f4")), METADATA, "W1 contains NaN or infinity"),
         (changed(b1=np.full(4, -np.inf, "f4")), METADATA, "b1 contains NaN or infinity"),
-        (changed(b2=None), METADATA, "3 tensors, expected 4"),
-        (changed(b2=None, c2=np.zeros(3, "f4")), METADATA, "b2 is missing"),
-        (changed(W1=None), METADATA, "damaged: 'W1'"),
-        (changed(b3=np.zeros(3, "f4")), METADATA, "5 tensors, expected 4"),
-        (changed(), {"format": storage.FORMAT}, "damaged: 'sizes'"),
-        *[
-            (changed(), METADATA | {"sizes": sizes}, message)
-            for sizes, message in (
-                ("[6, 4", "damaged"),
-                ("[6, 4.0, 3]", "whole numbers"),
-                ('{"6": 4}', "damaged"),
-                ("null", "damaged"),
-                ("[6]", "damaged"),
-                ("[6, 4, 3000]", "damaged"),
-                ("[4, 6, 3]", "W1 is"),
-            )
-        ],
-        pytest.param(changed(), METADATA | {"sizes": "[" * 100_000}, "damaged",
-            marks=pytest.mark.xfail(raises=RecursionError, strict=True, reason="json recursion")),
-        pytest.param(changed(), METADATA | {"sizes": f"[6, {10**13}, 3]"}, "W1",
-            marks=pytest.mark.xfail(raises=MemoryError, strict=True, reason="allocated unchecked")),
+        (changed(b2=None), METADATA, "it holds .*expected"),
+        (changed(b2=None, c2=np.zeros(3, "f4")), METADATA, "it holds .*'c2'.*expected .*'b2'"),
+        (changed(W1=None), METADATA, "it holds .*expected .*'W1'"),
+        (changed(b3=np.zeros(3, "f4")), METADATA, "it holds .*'b3'"),
+        (changed(W1=np.zeros(6, "f4")), METADATA, r"W1 has shape \(6,\)"),
     ],
 )  # fmt: skip
 def test_damaged_networks_are_refused(tensors, metadata, message, tmp_path):
@@ -191,8 +175,7 @@ def with_header(header, body):
         "BF16",
         "I64",
         "BOOL",
-        pytest.param("F8_E4M3", marks=pytest.mark.xfail(
-            raises=AttributeError, strict=True, reason="safetensors asks NumPy for float8")),
+        pytest.param("F8_E4M3"),
     ],
 )  # fmt: skip
 def test_tensors_of_other_types_are_refused(dtype, tmp_path):

@@ -45,17 +45,13 @@ def trained(iterations, *, sizes=SIZES, seed=1, data=None, **options):
         ("learning_rate", float("nan"), r"learning_rate=nan"),
         ("learning_rate", float("inf"), r"learning_rate=inf"),
         ("backend", "cuda", r"backend='cuda'; .*'auto', 'numpy', 'numba'"),
-        ("threads", 0, r"threads=0, but between 1 and \d+"),
+        ("threads", 0, r"threads=0; .*at least 1"),
         ("threads", 999, r"threads=999, .*NUMBA_NUM_THREADS=999"),
         ("threads", -1, r"threads=-1"),
-        pytest.param("learning_rate", "0.1", r"learning_rate='0.1'", marks=pytest.mark.xfail(
-            raises=TypeError, strict=True, reason="not a number is a TypeError from NumPy")),
-        pytest.param("learning_rate", None, r"learning_rate=None", marks=pytest.mark.xfail(
-            raises=TypeError, strict=True, reason="not a number is a TypeError from NumPy")),
-        pytest.param("threads", 1.5, r"threads=1.5", marks=pytest.mark.xfail(
-            raises=TypeError, strict=True, reason="a fraction is a TypeError from Numba")),
-        pytest.param("threads", "2", r"threads='2'", marks=pytest.mark.xfail(
-            raises=TypeError, strict=True, reason="text is a TypeError from a comparison")),
+        ("learning_rate", "0.1", r"learning_rate='0.1'"),
+        ("learning_rate", None, r"learning_rate=None"),
+        ("threads", 1.5, r"threads=1.5"),
+        ("threads", "2", r"threads='2'"),
     ],
 )  # fmt: skip
 def test_wrong_arguments_are_named(argument, value, message):
@@ -66,7 +62,6 @@ def test_wrong_arguments_are_named(argument, value, message):
     np.testing.assert_array_equal(network.parameters, before)
 
 
-@pytest.mark.xfail(strict=True, reason="the NumPy backend does not look at threads")
 def test_wrong_threads_are_refused_on_every_backend():
     with pytest.raises(ValueError, match="threads=0"):
         trained(1, backend="numpy", threads=0)
@@ -432,7 +427,6 @@ def interrupted_at_line(number):
     return network, history
 
 
-@pytest.mark.xfail(strict=True, reason="between the update and the end of its record it tears both")
 def test_interrupt_at_any_line_leaves_weights_and_record_together(tmp_path):
     expected = [trained(done, backend="numpy")[0].parameters for done in range(5)]
     interrupts = 0

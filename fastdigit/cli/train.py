@@ -106,6 +106,7 @@ def run(options: argparse.Namespace) -> None:
     parts.add("prepare", history.prepare_seconds)
     parts.add("compile", history.compile_seconds)
     parts.add("train", sum(history.seconds))
+    parts.add("validate", history.validation_seconds)
     with parts.part("evaluate"):
         for name, part in (("training", train), ("held-out", dev)):
             if len(part) and part.labels is not None:

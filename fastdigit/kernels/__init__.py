@@ -1,5 +1,6 @@
 """The mathematics, twice: readable in NumPy, fused in Numba. Here one of the two is chosen."""
 
+import operator
 import os
 import warnings
 from typing import Any, Literal, get_args
@@ -40,6 +41,7 @@ def chosen(backend: str) -> str:
 
 def objective(problem: Problem, backend: str = "auto", threads: int | None = None) -> Objective:
     """Return the loss of a data set as a function of the parameters, on the backend of choice."""
+    _check_threads(threads)
     if chosen(backend) == "numpy":
         from fastdigit.kernels.numpy_backend import NumpyObjective
 
@@ -58,6 +60,7 @@ def classify(
     threads: int | None = None,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
     """Return the label of each image and, if asked for, the probabilities (n, outputs)."""
+    _check_threads(threads)
     if chosen(backend) == "numpy":
         from fastdigit.kernels import numpy_backend
 
@@ -65,3 +68,14 @@ def classify(
     from fastdigit.kernels import numba_backend
 
     return numba_backend.classify(parameters, sizes, images, probabilities, threads)
+
+
+def _check_threads(threads: int | None) -> None:
+    if threads is None:
+        return
+    try:
+        fits = operator.index(threads) >= 1
+    except TypeError:
+        fits = False
+    if not fits:
+        raise ValueError(f"threads={threads!r}; it must be a whole number of at least 1, or None")

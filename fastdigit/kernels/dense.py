@@ -10,6 +10,7 @@ cycles and the processor starts two in every cycle.
 from typing import Any, NamedTuple
 
 from fastdigit.jit import njit
+from fastdigit.kernels.elementary import exp, log
 from fastdigit.kernels.simd import (
     LANES,
     add,
@@ -17,12 +18,10 @@ from fastdigit.kernels.simd import (
     broadcast,
     convert,
     divide,
-    exp,
     fma,
     gather,
     greater,
     load,
-    log,
     maximum,
     multiply,
     scatter,

@@ -41,10 +41,10 @@ def checked_threads(threads: int | None) -> int:
     available = available_threads()
     if threads is None:
         return available
-    if not 1 <= threads <= available:
+    if threads > available:
         raise ValueError(
             f"threads={threads}, but between 1 and {available} can be used here; to use more, set "
-            f"NUMBA_NUM_THREADS={max(threads, 1)} in the environment before Python starts"
+            f"NUMBA_NUM_THREADS={threads} in the environment before Python starts"
         )
     return threads
 

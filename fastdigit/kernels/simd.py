@@ -3,8 +3,7 @@
 A vector lives in registers: LLVM splits its 16 lanes into whatever the processor has (one AVX-512
 register, two of AVX2, four of SSE for float32). Every operation rounds each lane once, as IEEE 754
 says, and no operation reorders another, so a kernel made of these gives the same bits on every
-processor. That is why `exp` and `log` are polynomials of our own: the C library picks its version
-by the processor.
+processor. `elementary` adds exp and log, built from the same operations.
 
 All functions here are called from compiled code only. Memory is reached through pointers, whose
 elements are also read and written as `p[i]`; nothing checks that an offset lies inside, and the
@@ -13,7 +12,6 @@ Numba makes small and its compilation short. A *vector* is a value of type `Vect
 `Vector(float64)`, a *mask* the 16 booleans of a comparison.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -71,11 +69,13 @@ def _splat(builder: Any, scalar: Any, lanes: int = LANES) -> Any:
     return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), zeros)
 
 
-def _constant(vector: Any, number: float) -> Any:
+def constant(vector: Any, number: float) -> Any:
+    """Return LLVM's constant of a number in every lane."""
     return ir.Constant(vector, [ir.Constant(vector.element, number)] * LANES)
 
 
-def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
+def fma_of(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """Return LLVM's a * b + c, rounded once."""
     # llvmlite's declare_intrinsic knows no vectors, so the name is put together here.
     name = f"llvm.fma.v{LANES}f{32 if isinstance(a.type.element, ir.FloatType) else 64}"
     function = builder.module.globals.get(name)
@@ -267,7 +267,7 @@ def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
     """Return a * b + c, rounded once."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _fma(builder, *arguments)
+        return fma_of(builder, *arguments)
 
     return a(a, b, c), generate
 
@@ -310,110 +310,3 @@ def total(typing: Any, vector: Any) -> Any:
         return _reduce(builder, arguments[0], builder.fadd)
 
     return vector.element(vector), generate
-
-
-# --- exp and log ---------------------------------------------------------------------------------
-
-
-class _Format:
-    """The binary layout of a float type, and the constants of exp and log in it."""
-
-    def __init__(self, vector: Any) -> None:
-        single = isinstance(vector.element, ir.FloatType)
-        self.bits = 32 if single else 64
-        self.mantissa = 23 if single else 52
-        self.bias = 127 if single else 1023
-        # ln 2 in two parts: n times the first is exact for every exponent n.
-        self.ln2_high = 0.693145751953125 if single else 0.6931471803691238
-        self.ln2_low = 1.4286068203094172e-06 if single else 1.9082149292705878e-10
-        # Below the first exp is 0, above the second infinite.
-        self.exp_range = (-104.0, 89.0) if single else (-746.0, 710.0)
-        # Terms that keep the truncation of the series under a tenth of an ulp.
-        self.exp_terms = 8 if single else 14
-        self.log_terms = 5 if single else 11
-        self.integers = ir.VectorType(ir.IntType(self.bits), LANES)
-
-    def integer(self, number: int) -> Any:
-        return ir.Constant(self.integers, [ir.Constant(self.integers.element, number)] * LANES)
-
-
-def _series(builder: Any, vector: Any, x: Any, coefficients: list[float]) -> Any:
-    """Return the polynomial with these coefficients, lowest order first, by Horner's rule."""
-    result = _constant(vector, coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        result = _fma(builder, result, x, _constant(vector, coefficient))
-    return result
-
-
-@operation
-def exp(typing: Any, x: Any) -> Any:
-    """Return e to the power of each lane, within 2 ulp; 0 below, inf above, NaN for NaN.
-
-    With n = round(x / ln 2), e^x = 2^n e^r where |r| <= ln(2) / 2, and e^r is its Taylor series.
-    """
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        (x,) = arguments
-        vector = x.type
-        f = _Format(vector)
-        for bound, beyond in zip(f.exp_range, "<>", strict=True):
-            limit = _constant(vector, bound)
-            x = builder.select(builder.fcmp_ordered(beyond, x, limit), limit, x)
-        # Adding 1.5 * 2^mantissa leaves the rounded integer in the lowest bits of the sum.
-        magic = _constant(vector, 1.5 * 2**f.mantissa)
-        shifted = _fma(builder, x, _constant(vector, 1.4426950408889634), magic)
-        n = builder.fsub(shifted, magic)
-        exponent = builder.sub(
-            builder.bitcast(shifted, f.integers), builder.bitcast(magic, f.integers)
-        )
-        r = _fma(builder, n, _constant(vector, -f.ln2_high), x)
-        r = _fma(builder, n, _constant(vector, -f.ln2_low), r)
-        result = _series(builder, vector, r, [1 / math.factorial(k) for k in range(f.exp_terms)])
-        # 2^n in two factors: one alone cannot reach the subnormal results.
-        half = builder.ashr(exponent, f.integer(1))
-        for power in (half, builder.sub(exponent, half)):
-            biased = builder.add(power, f.integer(f.bias))
-            factor = builder.bitcast(builder.shl(biased, f.integer(f.mantissa)), vector)
-            result = builder.fmul(result, factor)
-        return result
-
-    return x(x), generate
-
-
-@operation
-def log(typing: Any, x: Any) -> Any:
-    """Return the natural logarithm of each lane, within 2 ulp; NaN for NaN.
-
-    Other lanes must be positive normal numbers.
-
-    With x = 2^e m and m between sqrt(1/2) and sqrt(2), log m = 2 artanh((m - 1) / (m + 1)).
-    """
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        (x,) = arguments
-        vector = x.type
-        f = _Format(vector)
-        bits = builder.bitcast(x, f.integers)
-        root = builder.bitcast(_constant(vector, 0.7071067811865476), f.integers)
-        exponent = builder.ashr(builder.sub(bits, root), f.integer(f.mantissa))
-        m = builder.bitcast(builder.sub(bits, builder.shl(exponent, f.integer(f.mantissa))), vector)
-        e = builder.sitofp(exponent, vector)
-        one = _constant(vector, 1.0)
-        t = builder.fsub(m, one)
-        s = builder.fdiv(t, builder.fadd(m, one))
-        z = builder.fmul(s, s)
-        series = [2 / (2 * k + 3) for k in range(f.log_terms)]
-        tail = builder.fmul(z, _series(builder, vector, z, series))
-        # 2 s = t - t^2 / 2 + s t^2 / 2 keeps the leading term t exact, where s is rounded.
-        square = builder.fmul(builder.fmul(t, t), _constant(vector, 0.5))
-        low = _fma(
-            builder,
-            s,
-            builder.fadd(square, tail),
-            builder.fmul(e, _constant(vector, f.ln2_low)),
-        )
-        low = builder.fadd(t, builder.fsub(low, square))
-        result = _fma(builder, e, _constant(vector, f.ln2_high), low)
-        return builder.select(builder.fcmp_unordered("uno", x, x), x, result)
-
-    return x(x), generate

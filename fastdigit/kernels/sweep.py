@@ -65,11 +65,13 @@ class Tile(NamedTuple):
     deltas: Pointer
     winners: Pointer
     normalisers: Pointer
+    targets: Pointer
+    """The logit of each image's label."""
 
 
 def scratch_size(features: int, activations: int) -> int:
     """Return how many elements a thread needs for its tile."""
-    return TILE * features + 2 * activations + 2 * TILE
+    return TILE * features + 2 * activations + 3 * TILE
 
 
 @njit()
@@ -79,7 +81,8 @@ def tile_of(job: Job, floats: Pointer, thread: int) -> Tile:
     activations = advance(pixels, TILE * job.features)
     deltas = advance(activations, job.activations)
     winners = advance(deltas, job.activations)
-    return Tile(pixels, activations, deltas, winners, advance(winners, TILE))
+    normalisers = advance(winners, TILE)
+    return Tile(pixels, activations, deltas, winners, normalisers, advance(normalisers, TILE))
 
 
 @njit()
@@ -170,10 +173,10 @@ def learn(
         logits = forward(job, layers, floats, tile, rows)
         expected = advance(labels, start)
         for row in range(rows):
-            loss -= logits.start[row * logits.pitch + expected[row]]
+            tile.targets[row] = logits.start[row * logits.pitch + expected[row]]
         softmax(logits, job.outputs, rows, tile.winners, tile.normalisers)
         for row in range(rows):
-            loss += tile.normalisers[row]
+            loss += tile.normalisers[row] - tile.targets[row]
             correct += tile.winners[row] == expected[row]
         if job.learning:
             # dZ = A - Y

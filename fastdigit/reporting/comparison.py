@@ -31,7 +31,8 @@ SCATTERED = 0.25
 READING = (
     "Every contender begins with the same weights and trains in a process of its own, a turn "
     "at a time in random order; a turn begins when all threads of the last one sleep. "
-    "*ms/iteration* is the median over all iterations, *ratio* the notebook's median over the contender's. *compile s* is "
+    "*ms/iteration* is the median over all iterations, *ratio* the notebook's median over the "
+    "contender's. *compile s* is "
     "compiling, or loading compiled code from the cache, and is part of no other column. "
     "*training %* and *held-out %* are right answers of the final weights, as the "
     "NumPy reference counts them. *weights off by* is the largest absolute difference to the "
