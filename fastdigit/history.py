@@ -7,8 +7,6 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from fastdigit.kernels.interface import Score
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -51,11 +49,11 @@ class History:
         """Return how many iterations were finished."""
         return len(self.seconds)
 
-    def record(self, score: Score, seconds: float) -> None:
+    def record(self, loss: float, accuracy: float, seconds: float) -> None:
         """Add one iteration: all of it, or, if interrupted, nothing."""
         done = len(self)
-        self.loss[done:] = [score.loss]
-        self.accuracy[done:] = [score.accuracy]
+        self.loss[done:] = [loss]
+        self.accuracy[done:] = [accuracy]
         self.seconds.append(seconds)
 
     def to_csv(self, path: str | PathLike[str]) -> None:

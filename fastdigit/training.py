@@ -133,7 +133,7 @@ def _descend(
         finite[:] = parameters
         try:
             sgd(parameters, gradient, learning_rate)
-            history.record(score, time.perf_counter() - started)
+            history.record(*score, time.perf_counter() - started)
         except KeyboardInterrupt:
             # An update without its record is no whole iteration.
             if len(history) == iteration:

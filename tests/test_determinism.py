@@ -163,7 +163,7 @@ for threads in (0, 3, 4):
 """,
         environment={"NUMBA_NUM_THREADS": "3"},
     )
-    assert "threads=0, but between 1 and 3 can be used" in lines[0]
+    assert "threads=0; it must be a whole number of at least 1" in lines[0]
     assert lines[1] == "done"
     assert "threads=4, but between 1 and 3 can be used" in lines[2]
     assert "NUMBA_NUM_THREADS=4" in lines[2]

@@ -144,7 +144,7 @@ def changed(**changes):
     [
         (changed(), None, "format is None"),
         (changed(), METADATA | {"format": "fastdigit network 99"}, "'fastdigit network 99'"),
-        (changed(W1=network().weights[0].T.copy()), METADATA, r"W1 is \(6, 4\).*expected \(4, 6\)"),
+        (changed(W1=network().weights[0].T.copy()), METADATA, r"W1 is \(6, 4\).*expected \(4, 4\)"),
         (changed(b2=np.zeros((3, 1), "f4")), METADATA, r"b2 is \(3, 1\).*expected \(3,\)"),
         (changed(W2=network().weights[1].astype("f8")), METADATA, "W2 is .*float64"),
         (changed(W1=np.zeros((4, 6), "i4")), METADATA, "int32"),

@@ -11,9 +11,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
@@ -89,17 +90,12 @@ class Worker:
 
     def _call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         before = set(multiprocessing.active_children())
-        # A child inherits what is blocked: Ctrl-C in the terminal reaches the parent alone, even
-        # before the child's first line. The tracker, when it starts, would unblock it again.
-        resource_tracker.ensure_running()
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            future = self._executor.submit(function, *args, **kwargs)
-            self._processes += set(multiprocessing.active_children()) - before
-        except BrokenProcessPool as error:
-            raise self._died() from error
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        with _uninterrupted():
+            try:
+                future = self._executor.submit(function, *args, **kwargs)
+                self._processes += set(multiprocessing.active_children()) - before
+            except BrokenProcessPool as error:
+                raise self._died() from error
         try:
             return future.result()
         except BrokenProcessPool as error:
@@ -114,6 +110,32 @@ class Worker:
             f"the process of contender {self.name} has died (exit code {codes[-1:] or 'unknown'}); "
             "it was killed, perhaps for want of memory: use fewer --rows or --contenders"
         )
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back while a child may be starting.
+
+    A child inherits what is blocked, so that Ctrl-C in the terminal reaches the parent alone, even
+    before the child's first line. Another thread of the parent may still receive the signal; the
+    parent then waits until the child has been told all it needs.
+    """
+    # The resource tracker, when it starts, would unblock the signal again.
+    resource_tracker.ensure_running()
+    in_main = threading.current_thread() is threading.main_thread()
+    held: list[tuple[Any, ...]] = []
+    handler = signal.getsignal(signal.SIGINT)
+    if in_main:
+        signal.signal(signal.SIGINT, lambda *what: held.append(what))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if in_main:
+            signal.signal(signal.SIGINT, handler)
+            if held and callable(handler):
+                handler(*held[0])
 
 
 def _begin(number_of_threads: int) -> None:
