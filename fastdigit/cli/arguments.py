@@ -103,6 +103,11 @@ def apply_threads(threads: int | None) -> None:
         limit(threads)
 
 
+def names_data(options: argparse.Namespace) -> bool:
+    """Return whether the arguments or the environment name data, so that none need be drawn."""
+    return bool(options.data or options.data_option or os.environ.get("FASTDIGIT_DATA"))
+
+
 def load(options: argparse.Namespace, subset: str) -> "Dataset":
     """Return the data that the arguments name; without any, say what is used instead."""
     if options.data and options.data_option:

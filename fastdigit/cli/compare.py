@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from fastdigit.measure.contenders import Task
 
 SCHEMA = 1
+KAGGLE_ROWS = 42_000
+BUILT_IN_ROWS = 21_000
 
 
 def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -33,9 +35,9 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument(
         "--rows",
         type=number(1),
-        default=42_000,
         metavar="N",
-        help="first rows used, with those held out (default: 42000, as in Kaggle's file)",
+        help=f"first rows used, with those held out (default: {KAGGLE_ROWS}, as in Kaggle's file; "
+        f"{BUILT_IN_ROWS} of the built-in digits, for a quick first look)",
     )
     parser.add_argument(
         "--dev", type=number(1), default=1000, metavar="N", help="rows held out (default: 1000)"
@@ -84,7 +86,8 @@ def run(options: argparse.Namespace) -> None:
     for name in compare_report.FILES:
         check_writable(options.output / name)
     before = machine()
-    data = arguments.load(options, "train").head(options.rows)
+    rows = options.rows or (KAGGLE_ROWS if arguments.names_data(options) else BUILT_IN_ROWS)
+    data = arguments.load(options, "train").head(rows)
     train, dev = data.split(options.dev, options.seed)
     task = _task(options, train)
     say(f"{data.summary()}\n{len(train):,} for training, {len(dev):,} held out")
@@ -147,7 +150,6 @@ def _settings(options: argparse.Namespace, task: "Task", names: list[str]) -> di
         "sizes": list(task.sizes),
         "init": "uniform",
         "seed": options.seed,
-        "rows": options.rows,
         "dev": options.dev,
         "threads": task.threads,
     }

@@ -45,7 +45,7 @@ class Rows(NamedTuple):
     pitch: int
 
 
-@njit()
+@njit(inner=True)
 def read(images: Pointer, features: int, count: int, pixels: Pointer) -> None:
     """Copy so many images of bytes or floats, as they are, to rows of floats."""
     size = count * features
@@ -56,7 +56,7 @@ def read(images: Pointer, features: int, count: int, pixels: Pointer) -> None:
         pixels[j] = images[j]
 
 
-@njit()
+@njit(inner=True)
 def linear(
     inputs: Rows,
     features: int,
@@ -103,7 +103,7 @@ def linear(
                 out = advance(out, outputs.pitch)
 
 
-@njit()
+@njit(inner=True)
 def add_gradients(
     inputs: Rows, features: int, deltas: Rows, rows: int, weights: Pointer, biases: Pointer
 ) -> None:
@@ -151,7 +151,7 @@ def add_gradients(
             g = advance(g, LANES)
 
 
-@njit()
+@njit(inner=True)
 def keep_active(activations: Rows, deltas: Rows, rows: int) -> None:
     """Set the deltas to 0 where ReLU let nothing through."""
     zero = splat(deltas.start, 0.0)
@@ -160,7 +160,7 @@ def keep_active(activations: Rows, deltas: Rows, rows: int) -> None:
         store(deltas.start, i, select(active, load(deltas.start, i), zero))
 
 
-@njit()
+@njit(inner=True)
 def softmax(logits: Rows, outputs: int, rows: int, winners: Pointer, normalisers: Pointer) -> None:
     """Turn the logits of a tile into probabilities in place, 16 images side by side in the lanes.
 

@@ -156,14 +156,14 @@ def _run(kernel: Any, step: Step, floats: Floats, *arrays: Floats) -> None:
     run(kernel, [words, floats, *given], PIECES, available_threads())
 
 
-@njit()
+@njit(inner=True)
 def _spread(source: Pointer, width: int, target: Rows, rows: int) -> None:
     for row in range(rows):
         for j in range(width):
             target.start[row * target.pitch + j] = source[row * width + j]
 
 
-@njit()
+@njit(inner=True)
 def _collect(source: Rows, target: Pointer, width: int, rows: int) -> None:
     for row in range(rows):
         for j in range(width):

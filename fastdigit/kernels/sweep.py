@@ -74,7 +74,7 @@ def scratch_size(features: int, activations: int) -> int:
     return TILE * features + 2 * activations + 3 * TILE
 
 
-@njit()
+@njit(inner=True)
 def tile_of(job: Job, floats: Pointer, thread: int) -> Tile:
     """Return the tile of a thread."""
     pixels = advance(floats, job.scratch + thread * job.scratch_size)
@@ -85,14 +85,14 @@ def tile_of(job: Job, floats: Pointer, thread: int) -> Tile:
     return Tile(pixels, activations, deltas, winners, normalisers, advance(normalisers, TILE))
 
 
-@njit()
+@njit(inner=True)
 def rows_of(layer: Layer, memory: Pointer) -> Rows:
     """Return the activations or deltas of a layer."""
     pitch = (layer.outputs + LANES - 1) // LANES * LANES
     return Rows(advance(memory, layer.activations), pitch)
 
 
-@njit()
+@njit(inner=True)
 def forward(job: Job, layers: Any, floats: Pointer, tile: Tile, rows: int) -> Rows:
     """Pass the pixels of a tile through all layers and return its logits."""
     inputs = Rows(tile.pixels, job.features)
@@ -109,7 +109,7 @@ def forward(job: Job, layers: Any, floats: Pointer, tile: Tile, rows: int) -> Ro
     return inputs
 
 
-@njit()
+@njit(inner=True)
 def backward(
     job: Job, layers: Any, floats: Pointer, tile: Tile, rows: int, deltas: Rows, gradient: Pointer
 ) -> None:
@@ -188,7 +188,7 @@ def learn(
     results[2 * piece + 1] = correct
 
 
-@njit()
+@njit(inner=True)
 def add_pieces(gradients: Pointer, size: int, share: int) -> None:
     """Add one of 64 shares of all pieces' gradients to that of the first, in a fixed tree."""
     vectors = size // LANES
