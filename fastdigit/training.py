@@ -35,6 +35,7 @@ def fit(
     iterations: int = 500,
     learning_rate: float = 0.1,
     backend: str = "auto",
+    storage: str = "auto",
     threads: int | None = None,
     progress: bool = True,
     every: int = 10,
@@ -60,6 +61,9 @@ def fit(
         What the gradient is multiplied by.
     backend
         ``"numba"``: the fused kernels; ``"numpy"``: the reference; ``"auto"``: Numba.
+    storage
+        How the fused kernels keep pixels: ``"sparse"`` without the zeros, ``"dense"`` with them,
+        ``"auto"`` by their share.
     threads
         Threads of the kernels; all allowed processors by default.
     progress
@@ -88,24 +92,26 @@ def fit(
     _check(iterations=iterations, every=every, learning_rate=learning_rate)
     training, held_out = (_problem(network, examples) for examples in (data, validation))
     assert training is not None
-    started = time.perf_counter()
-    loss = objective(training, backend, threads)
-    dev = None if held_out is None else objective(held_out, backend, threads)
-    history = History(loss.backend, loss.storage, loss.threads)
-    history.prepare_seconds = time.perf_counter() - started
-    try:
-        # What overflows is found where the loss is no longer finite.
-        with (
-            _reporter(progress, iterations, every) as report,
-            np.errstate(over="ignore", invalid="ignore"),
-        ):
-            history.compile_seconds = _warm_up(network, training, backend, threads)
+    # What overflows is found where the loss is no longer finite.
+    with (
+        _reporter(progress, iterations, every) as report,
+        np.errstate(over="ignore", invalid="ignore"),
+    ):
+        started = time.perf_counter()
+        _warm_up(network, training, backend, threads, storage)
+        compiled = time.perf_counter()
+        loss = objective(training, backend, threads, storage)
+        dev = None if held_out is None else objective(held_out, backend, threads, storage)
+        history = History(loss.backend, loss.storage, loss.threads)
+        history.compile_seconds = compiled - started
+        history.prepare_seconds = time.perf_counter() - compiled
+        try:
             _descend(
                 network, loss, dev, history, iterations, learning_rate, every, report, callbacks
             )
-    except (KeyboardInterrupt, DivergenceError) as error:
-        error.history = history  # type: ignore[union-attr]
-        raise
+        except (KeyboardInterrupt, DivergenceError) as error:
+            error.history = history  # type: ignore[union-attr]
+            raise
     return history
 
 
@@ -185,12 +191,12 @@ def _problem(network: Network, examples: Examples | None) -> Problem | None:
     return Problem(network.sizes, network.dtype, images, labels)
 
 
-def _warm_up(network: Network, problem: Problem, backend: str, threads: int | None) -> float:
-    """Run one image through, so that nothing is compiled while iterations are timed."""
-    started = time.perf_counter()
+def _warm_up(
+    network: Network, problem: Problem, backend: str, threads: int | None, storage: str
+) -> None:
+    """Run one image through, so that nothing is compiled while anything is timed."""
     single = problem._replace(images=problem.images[:1], labels=problem.labels[:1])
-    objective(single, backend, threads).gradient(network.parameters)
-    return time.perf_counter() - started
+    objective(single, backend, threads, storage).gradient(network.parameters)
 
 
 def _reporter(

@@ -104,7 +104,7 @@ class TestReport:
         network = fd.Network([784, 10, 10], dtype="float64", init="uniform")
         history = fd.fit(network, train, iterations=ITERATIONS, backend="numpy", progress=False)
         records = {record["name"]: record for record in document["contenders"]}
-        for name in ("notebook", "reference-f64", "numba-f64"):
+        for name in ("notebook", "reference-f64", "sparse-f64"):
             np.testing.assert_allclose(records[name]["loss"], history.loss, rtol=0, atol=1e-10)
             np.testing.assert_allclose(
                 records[name]["accuracy"], history.accuracy, rtol=0, atol=1e-12
@@ -117,7 +117,7 @@ class TestReport:
         train, _ = fd.load_data(data).head(600).split(100, 0)
         network = fd.Network([784, 10, 10], init="uniform")
         fd.fit(network, train, iterations=ITERATIONS, backend="numba", progress=False)
-        (record,) = (r for r in document["contenders"] if r["name"] == "numba-f32")
+        (record,) = (r for r in document["contenders"] if r["name"] == "sparse-f32")
         assert record["weights_crc32"] == f"{zlib.crc32(network.parameters.tobytes()):08x}"
 
     def test_says_what_was_run(self, compared, data, document):

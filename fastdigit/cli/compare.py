@@ -58,7 +58,8 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument(
         "--contenders",
         metavar="A,B,...",
-        help="default: notebook,reference-f64,reference-f32,numba-f64,numba-f32",
+        help="default: notebook, reference-f64, reference-f32, and the fused kernels on all pixels "
+        "(dense-f64, dense-f32) and without zeros (sparse-f64, sparse-f32)",
     )
     arguments.add_threads(parser)
     parser.add_argument("--quiet", action="store_true", help="show no progress")

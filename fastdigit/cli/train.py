@@ -59,6 +59,12 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "--lr", type=arguments.rate, default=0.1, metavar="X", help="learning rate (default: 0.1)"
     )
     arguments.add_compute(parser)
+    parser.add_argument(
+        "--storage",
+        choices=("auto", "dense", "sparse"),
+        default="auto",
+        help="keep pixels with or without the zeros (default: auto, by their share)",
+    )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     parser.add_argument("--save-model", type=Path, metavar="PATH", help="write a safetensors file")
     parser.add_argument("--history", type=Path, metavar="CSV", help="write every iteration's loss")
@@ -97,6 +103,7 @@ def run(options: argparse.Namespace) -> None:
             iterations=options.iterations,
             learning_rate=options.lr,
             backend=options.backend,
+            storage=options.storage,
             threads=options.threads,
             progress=not options.quiet,
         )

@@ -39,7 +39,9 @@ def chosen(backend: str) -> str:
     return "numba"
 
 
-def objective(problem: Problem, backend: str = "auto", threads: int | None = None) -> Objective:
+def objective(
+    problem: Problem, backend: str = "auto", threads: int | None = None, storage: str = "auto"
+) -> Objective:
     """Return the loss of a data set as a function of the parameters, on the backend of choice."""
     _check_threads(threads)
     if chosen(backend) == "numpy":
@@ -48,7 +50,7 @@ def objective(problem: Problem, backend: str = "auto", threads: int | None = Non
         return NumpyObjective(problem)
     from fastdigit.kernels.numba_backend import NumbaObjective
 
-    return NumbaObjective(problem, threads)
+    return NumbaObjective(problem, storage, threads)
 
 
 def classify(

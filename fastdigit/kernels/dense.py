@@ -46,14 +46,13 @@ class Rows(NamedTuple):
 
 
 @njit(inner=True)
-def read(images: Pointer, features: int, count: int, pixels: Pointer) -> None:
-    """Copy so many images of bytes or floats, as they are, to rows of floats."""
-    size = count * features
-    whole = size // LANES * LANES
+def read(pixels: Pointer, count: int, floats: Pointer) -> None:
+    """Copy so many bytes or floats, as they are, to floats."""
+    whole = count // LANES * LANES
     for j in range(0, whole, LANES):
-        convert(advance(images, j), advance(pixels, j))
-    for j in range(whole, size):
-        pixels[j] = images[j]
+        convert(advance(pixels, j), advance(floats, j))
+    for j in range(whole, count):
+        floats[j] = pixels[j]
 
 
 @njit(inner=True)

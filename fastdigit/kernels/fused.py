@@ -13,10 +13,10 @@ import numpy.typing as npt
 from fastdigit.jit import njit
 from fastdigit.kernels.dense import Pointer, Rows, add_gradients, keep_active, linear, read, softmax
 from fastdigit.kernels.layout import Layer, aligned, pack, plan, unpack
-from fastdigit.kernels.parallel import available_threads, run
+from fastdigit.kernels.parallel import PIECES, available_threads, run
 from fastdigit.kernels.parameters import count, flatten, views
 from fastdigit.kernels.simd import LANES, advance, record, splat, store
-from fastdigit.kernels.sweep import PIECES, TILE, add_pieces
+from fastdigit.kernels.sweep import TILE, add_pieces
 
 Floats = npt.NDArray[Any]
 
@@ -172,7 +172,15 @@ def _collect(source: Rows, target: Pointer, width: int, rows: int) -> None:
 
 @njit()
 def _linear_relu(
-    words: Any, floats: Pointer, X: Pointer, out: Pointer, _e: Any, piece: int, thread: int
+    words: Any,
+    floats: Pointer,
+    X: Pointer,
+    out: Pointer,
+    _e: Any,
+    _f: Any,
+    _g: Any,
+    piece: int,
+    thread: int,
 ) -> None:
     step = record(Step, words)
     pixels = advance(floats, step.scratch + thread * step.scratch_size)
@@ -185,7 +193,7 @@ def _linear_relu(
     last = step.samples * (piece + 1) // PIECES
     for start in range(step.samples * piece // PIECES, last, TILE):
         rows = min(TILE, last - start)
-        read(advance(X, start * step.inputs), step.inputs, rows, pixels)
+        read(advance(X, start * step.inputs), rows * step.inputs, pixels)
         tile = Rows(pixels, step.inputs)
         linear(tile, step.inputs, weights, biases, 1.0, step.relu != 0, units, rows)
         _collect(units, advance(out, start * step.outputs), step.outputs, rows)
@@ -198,6 +206,8 @@ def _softmax(
     A: Pointer,
     losses: Pointer,
     winners: Pointer,
+    _f: Any,
+    _g: Any,
     piece: int,
     thread: int,
 ) -> None:
@@ -222,7 +232,15 @@ def _softmax(
 
 @njit()
 def _layer_gradients(
-    words: Any, floats: Pointer, dZ: Pointer, A: Pointer, below: Pointer, piece: int, thread: int
+    words: Any,
+    floats: Pointer,
+    dZ: Pointer,
+    A: Pointer,
+    below: Pointer,
+    _f: Any,
+    _g: Any,
+    piece: int,
+    thread: int,
 ) -> None:
     step = record(Step, words)
     in_pitch = (step.inputs + LANES - 1) // LANES * LANES
@@ -251,7 +269,15 @@ def _layer_gradients(
 
 @njit()
 def _combine(
-    words: Any, floats: Pointer, _c: Any, _d: Any, _e: Any, piece: int, thread: int
+    words: Any,
+    floats: Pointer,
+    _c: Any,
+    _d: Any,
+    _e: Any,
+    _f: Any,
+    _g: Any,
+    piece: int,
+    thread: int,
 ) -> None:
     """Add up a share of the gradients of all pieces, in the tree of `sweep`."""
     step = record(Step, words)

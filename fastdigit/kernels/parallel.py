@@ -1,7 +1,7 @@
 """Running a compiled kernel over fixed pieces of work, on several threads.
 
-A *kernel* is a Numba function of five arrays, as pointers, the number of a piece and the number of
-the thread; it returns nothing. All kernels are called through one small parallel function, which
+A *kernel* is a Numba function of seven arrays, as pointers, the number of a piece and the number
+of the thread; it returns nothing. All kernels are called through one small parallel function, which
 knows them by address: so Numba's parallel machinery is compiled once for all of them, and not
 again for every kernel and type.
 """
@@ -20,7 +20,10 @@ from numba.core import config
 from fastdigit.jit import njit
 from fastdigit.kernels.simd import operation
 
-ARRAYS = 5
+ARRAYS = 7
+
+PIECES = 64
+"""Into which images, and sums, are cut, by however many threads they are worked on."""
 
 Array = npt.NDArray[Any]
 
@@ -57,7 +60,7 @@ def run(kernel: Any, arrays: Sequence[Array], pieces: int, threads: int) -> None
     kernel
         A function compiled by `jit.njit`. It is compiled for the types of the arrays' elements.
     arrays
-        Up to five C-contiguous arrays, of which the kernel gets pointers. They are not checked.
+        Up to seven C-contiguous arrays, of which the kernel gets pointers. They are not checked.
     pieces
         How many there are. Which thread gets which is not fixed.
     threads
@@ -97,6 +100,6 @@ def _call(typing: Any, address: Any, words: Any) -> Any:
 
 
 @njit(parallel=True)
-def _run(kernel: int, a: int, b: int, c: int, d: int, e: int, pieces: int) -> None:
+def _run(kernel: int, a: int, b: int, c: int, d: int, e: int, f: int, g: int, pieces: int) -> None:
     for piece in prange(pieces):
-        _call(kernel, (a, b, c, d, e, np.int64(piece), np.int64(get_thread_id())))
+        _call(kernel, (a, b, c, d, e, f, g, np.int64(piece), np.int64(get_thread_id())))

@@ -19,9 +19,10 @@ from fastdigit.kernels.dense import (
     softmax,
 )
 from fastdigit.kernels.layout import LAYER, Layer
+from fastdigit.kernels.parallel import PIECES
 from fastdigit.kernels.simd import LANES, add, advance, load, record, splat, store
+from fastdigit.kernels.sparse import Pixels, add_gradients_sparse, linear_sparse
 
-PIECES = 64
 TILE = 32
 """Images in a tile: a multiple of 16, because softmax works on 16 side by side."""
 
@@ -35,6 +36,8 @@ class Job(NamedTuple):
     layers: int
     learning: int
     """Whether to compute the gradient."""
+    sparse: int
+    """Whether the images are compressed rows."""
     scale: int
     """Offset of what pixels are multiplied by: 1 / 255 for bytes. It is applied to the sums of
     the first layer, and left out of the gradient of its weights."""
@@ -55,6 +58,14 @@ class Job(NamedTuple):
 
 
 JOB = len(Job._fields)
+
+
+class Images(NamedTuple):
+    """All images, dense or as compressed rows; see `sparse.Compressed`."""
+
+    values: Pointer
+    columns: Pointer
+    starts: Pointer
 
 
 class Tile(NamedTuple):
@@ -93,7 +104,18 @@ def rows_of(layer: Layer, memory: Pointer) -> Rows:
 
 
 @njit(inner=True)
-def forward(job: Job, layers: Any, floats: Pointer, tile: Tile, rows: int) -> Rows:
+def read_tile(job: Job, images: Images, first: int, rows: int, tile: Tile) -> Pixels:
+    """Turn the pixels of so many images into floats, and return where they are."""
+    if not job.sparse:
+        read(advance(images.values, first * job.features), rows * job.features, tile.pixels)
+        return Pixels(tile.pixels, images.columns, images.starts)
+    starts = advance(images.starts, first)
+    read(advance(images.values, starts[0]), starts[rows] - starts[0], tile.pixels)
+    return Pixels(tile.pixels, advance(images.columns, starts[0]), starts)
+
+
+@njit(inner=True)
+def forward(job: Job, layers: Any, floats: Pointer, pixels: Pixels, tile: Tile, rows: int) -> Rows:
     """Pass the pixels of a tile through all layers and return its logits."""
     inputs = Rows(tile.pixels, job.features)
     scale = floats[job.scale]
@@ -103,7 +125,10 @@ def forward(job: Job, layers: Any, floats: Pointer, tile: Tile, rows: int) -> Ro
         biases = advance(floats, job.blocked + layer.biases)
         outputs = rows_of(layer, tile.activations)
         relu = index < job.layers - 1
-        linear(inputs, layer.inputs, weights, biases, scale, relu, outputs, rows)
+        if index == 0 and job.sparse:
+            linear_sparse(pixels, layer.inputs, weights, biases, scale, relu, outputs, rows)
+        else:
+            linear(inputs, layer.inputs, weights, biases, scale, relu, outputs, rows)
         inputs = outputs
         scale = floats[job.scale + 1]
     return inputs
@@ -111,7 +136,14 @@ def forward(job: Job, layers: Any, floats: Pointer, tile: Tile, rows: int) -> Ro
 
 @njit(inner=True)
 def backward(
-    job: Job, layers: Any, floats: Pointer, tile: Tile, rows: int, deltas: Rows, gradient: Pointer
+    job: Job,
+    layers: Any,
+    floats: Pointer,
+    pixels: Pixels,
+    tile: Tile,
+    rows: int,
+    deltas: Rows,
+    gradient: Pointer,
 ) -> None:
     """Take the deltas of the logits back through all layers and add to the gradient of each."""
     one = floats[job.scale + 1]
@@ -122,7 +154,11 @@ def backward(
         if index == 0:
             inputs = Rows(tile.pixels, job.features)
         weights = advance(gradient, layer.weights)
-        add_gradients(inputs, layer.inputs, deltas, rows, weights, advance(gradient, layer.biases))
+        biases = advance(gradient, layer.biases)
+        if index == 0 and job.sparse:
+            add_gradients_sparse(pixels, layer.inputs, deltas, rows, weights, biases)
+        else:
+            add_gradients(inputs, layer.inputs, deltas, rows, weights, biases)
         if index > 0:
             earlier = rows_of(below, tile.deltas)
             weights = advance(floats, job.transposed + layer.transposed)
@@ -136,7 +172,9 @@ def backward(
 def learn(
     words: Any,
     floats: Pointer,
-    images: Pointer,
+    values: Pointer,
+    columns: Pointer,
+    starts: Pointer,
     labels: Pointer,
     results: Pointer,
     piece: int,
@@ -150,8 +188,8 @@ def learn(
         The fields of a `Job`, then those of each `Layer`.
     floats
         The array that the job points into, aligned.
-    images
-        (n, features), bytes or floats of the type of the others.
+    values, columns, starts
+        The images: (n, features) bytes or floats of the type of the others, or compressed rows.
     labels
         (n,) bytes, each below the number of outputs.
     results
@@ -159,6 +197,7 @@ def learn(
     """
     job = record(Job, words)
     layers = advance(words, JOB)
+    images = Images(values, columns, starts)
     tile = tile_of(job, floats, thread)
     gradient = advance(floats, job.gradients + piece * job.gradient_size)
     loss = 0.0
@@ -169,8 +208,8 @@ def learn(
     last = job.images * (piece + 1) // PIECES
     for start in range(job.images * piece // PIECES, last, TILE):
         rows = min(TILE, last - start)
-        read(advance(images, start * job.features), job.features, rows, tile.pixels)
-        logits = forward(job, layers, floats, tile, rows)
+        pixels = read_tile(job, images, start, rows, tile)
+        logits = forward(job, layers, floats, pixels, tile, rows)
         expected = advance(labels, start)
         for row in range(rows):
             tile.targets[row] = logits.start[row * logits.pitch + expected[row]]
@@ -183,7 +222,7 @@ def learn(
             for row in range(rows):
                 at = row * logits.pitch + expected[row]
                 logits.start[at] = logits.start[at] - 1
-            backward(job, layers, floats, tile, rows, logits, gradient)
+            backward(job, layers, floats, pixels, tile, rows, logits, gradient)
     results[2 * piece] = loss
     results[2 * piece + 1] = correct
 
@@ -206,7 +245,15 @@ def add_pieces(gradients: Pointer, size: int, share: int) -> None:
 
 @njit()
 def combine(
-    words: Any, floats: Pointer, _c: Any, _d: Any, _e: Any, share: int, thread: int
+    words: Any,
+    floats: Pointer,
+    _c: Any,
+    _d: Any,
+    _e: Any,
+    _f: Any,
+    _g: Any,
+    share: int,
+    thread: int,
 ) -> None:
     """Add up the gradients of all pieces: a kernel of 64 shares of the parameters."""
     job = record(Job, words)
@@ -217,7 +264,9 @@ def combine(
 def classify(
     words: Any,
     floats: Pointer,
-    images: Pointer,
+    values: Pointer,
+    columns: Pointer,
+    starts: Pointer,
     labels: Pointer,
     probabilities: Pointer,
     piece: int,
@@ -228,12 +277,13 @@ def classify(
     While `learning`, write their probabilities (n, outputs) as well.
     """
     job = record(Job, words)
+    images = Images(values, columns, starts)
     tile = tile_of(job, floats, thread)
     last = job.images * (piece + 1) // PIECES
     for start in range(job.images * piece // PIECES, last, TILE):
         rows = min(TILE, last - start)
-        read(advance(images, start * job.features), job.features, rows, tile.pixels)
-        logits = forward(job, advance(words, JOB), floats, tile, rows)
+        pixels = read_tile(job, images, start, rows, tile)
+        logits = forward(job, advance(words, JOB), floats, pixels, tile, rows)
         softmax(logits, job.outputs, rows, tile.winners, tile.normalisers)
         for row in range(rows):
             labels[start + row] = tile.winners[row]

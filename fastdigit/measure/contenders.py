@@ -110,7 +110,7 @@ class Notebook:
 class Kernels:
     """The loop of `fastdigit.fit` without its comforts: a backend's gradient, then one step."""
 
-    def __init__(self, task: Task, backend: str, dtype: str) -> None:
+    def __init__(self, task: Task, backend: str, dtype: str, storage: str = "auto") -> None:
         self.backend = backend
         self.dtype = dtype
         self._network = first_network(task, dtype)
@@ -118,9 +118,9 @@ class Kernels:
         problem = Problem(self._network.sizes, self._network.dtype, images, labels)
         # Twice, so that importing the backend counts neither as preparing nor as compiling.
         single = problem._replace(images=images[:1], labels=labels[:1])
-        warm_up = objective(single, backend, task.threads)
+        warm_up = objective(single, backend, task.threads, storage)
         started = time.perf_counter()
-        self._objective = objective(problem, backend, task.threads)
+        self._objective = objective(problem, backend, task.threads, storage)
         self.prepare_seconds = time.perf_counter() - started
         started = time.perf_counter()
         warm_up.gradient(self._network.parameters)
@@ -169,6 +169,8 @@ CONTENDERS: Mapping[str, Callable[[Task], Contender]] = {
     BASE: Notebook,
     REFERENCE: partial(Kernels, backend="numpy", dtype="float64"),
     "reference-f32": partial(Kernels, backend="numpy", dtype="float32"),
-    "numba-f64": partial(Kernels, backend="numba", dtype="float64"),
-    "numba-f32": partial(Kernels, backend="numba", dtype="float32"),
+    "dense-f64": partial(Kernels, backend="numba", dtype="float64", storage="dense"),
+    "dense-f32": partial(Kernels, backend="numba", dtype="float32", storage="dense"),
+    "sparse-f64": partial(Kernels, backend="numba", dtype="float64", storage="sparse"),
+    "sparse-f32": partial(Kernels, backend="numba", dtype="float32", storage="sparse"),
 }
