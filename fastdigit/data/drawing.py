@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastdigit.data.dataset import Dataset
 from fastdigit.data.glyphs import CORNER, MOST_POINTS, START, load_glyphs
-from fastdigit.jit import njit
+from fastdigit.jit import launch_threads, njit
 
 Floats = NDArray[np.float64]
 Keys = NDArray[np.uint64]
@@ -263,6 +263,7 @@ def draw_digits(n: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.ui
     """
     n = check_whole("n", n, 2**63)
     seed = check_whole("seed", seed, 2**63)
+    launch_threads()
     images = np.zeros((n, SIDE * SIDE), np.uint8)
     labels = np.zeros(n, np.uint8)
     for first in range(0, n, BATCH):

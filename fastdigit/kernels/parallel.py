@@ -17,7 +17,7 @@ from llvmlite import ir
 from numba import get_thread_id, prange, types
 from numba.core import config
 
-from fastdigit.jit import njit
+from fastdigit.jit import launch_threads, njit
 from fastdigit.kernels.simd import operation
 
 ARRAYS = 7
@@ -69,6 +69,7 @@ def run(kernel: Any, arrays: Sequence[Array], pieces: int, threads: int) -> None
     kinds = tuple(array.dtype for array in arrays)
     addresses = [array.ctypes.data for array in arrays] + [0] * (ARRAYS - len(arrays))
     address = _address(kernel, kinds)
+    launch_threads()
     before = numba.get_num_threads()
     numba.set_num_threads(threads)
     try:
