@@ -20,7 +20,7 @@ class Validation(NamedTuple):
     accuracy: float
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """One record for each iteration; entry i belongs to the weights before update i."""
 
@@ -44,6 +44,10 @@ class History:
     """Bringing the images into the form that the kernels read."""
     compile_seconds: float = 0.0
     """Compiling the kernels, or loading them from the cache, before the first iteration."""
+
+    def __repr__(self) -> str:
+        last = f", loss {self.loss[-1]:.4f}, accuracy {self.accuracy[-1]:.4f}" if len(self) else ""
+        return f"<History of {len(self)} iterations, {self.backend} {self.storage}{last}>"
 
     def __len__(self) -> int:
         """Return how many iterations were finished."""

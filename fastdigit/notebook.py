@@ -127,7 +127,7 @@ def get_predictions(A2: Floats) -> npt.NDArray[np.intp]:
 
 def get_accuracy(predictions: npt.NDArray[Any], Y: npt.NDArray[Any]) -> float:
     """Return the share of predictions that are right, 0..1."""
-    return float(np.mean(predictions == Y))
+    return float(np.mean(np.ravel(predictions) == np.ravel(Y)))
 
 
 def gradient_descent(
@@ -138,6 +138,7 @@ def gradient_descent(
     X and Y are remembered for `test_prediction`.
     """
     global _last
+    _check_columns(X, Y)
     _last = _Examples(np.asarray(X), np.asarray(Y))
     network = _network(init_params(len(_last.X)))
     _descend(network, X, Y, alpha, iterations, "Iteration: {}  - Accuracy: {:.2%}")
@@ -286,6 +287,16 @@ def _rows(X: npt.ArrayLike, W1: Floats) -> Floats:
     return rows / 255 if rows.dtype == np.uint8 else rows.astype(np.float64, copy=False)
 
 
+def _check_columns(X: npt.ArrayLike, Y: npt.ArrayLike) -> None:
+    """Raise DataError unless X has as many columns as Y has labels."""
+    shape, labels = np.shape(X), np.shape(Y)
+    if len(shape) != 2 or not labels or shape[1] != labels[0]:
+        raise DataError(
+            f"X has shape {shape} and Y {labels}, but examples are columns: X is (784, m), Y (m,)"
+            + ("; try X.T" if len(shape) == 2 and labels and shape[0] == labels[0] else "")
+        )
+
+
 def _layer(W: Floats, b: Floats) -> tuple[Floats, Floats]:
     """Return weights and biases as the kernels take them."""
     return np.asarray(W, np.float64), np.asarray(b, np.float64).ravel()
@@ -297,7 +308,11 @@ def _gradients(
     """Return dW1, db1, dW2, db2; where Z1 > 0 is told from A1."""
     from fastdigit.kernels import fused
 
-    dZ2 = reference.logits_delta(A2.T, as_labels(Y, classes=len(A2)))
+    _check_columns(X, Y)
+    labels = as_labels(Y, classes=len(A2))
+    if np.shape(A2) != (len(W2), len(labels)):
+        raise DataError(f"A2 has shape {np.shape(A2)}, expected {(len(W2), len(labels))}")
+    dZ2 = reference.logits_delta(A2.T, labels)
     dW2, db2, dZ1 = fused.layer_gradients(dZ2, A1.T, np.asarray(W2, np.float64))
     dW1, db1, _ = fused.layer_gradients(dZ1, _rows(X, W1), np.asarray(W1, np.float64))
     return dW1, db1[:, None], dW2, db2[:, None]
@@ -335,6 +350,7 @@ def _descend(
         if done % EVERY == 0:
             print(line.format(done, history.accuracy[-1]))
 
+    _check_columns(X, Y)
     images = _as_bytes(_rows(X, network.weights[0]))
     return fit(
         network,

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
+from fastdigit.data.signature import describe, is_foreign
 from fastdigit.errors import DataError
 from fastdigit.network import Network
 
@@ -26,7 +27,14 @@ def save(network: Network, path: str | os.PathLike[str]) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment either the old or the new content is there, complete."""
+    """Write a file so that at any moment either the old or the new content is there, complete.
+
+    A link is followed. What is no ordinary file, such as a pipe or a device, is written to.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -45,7 +53,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Raise OSError now if a file could not be written there later."""
-    directory = Path(path).parent
+    directory = Path(os.path.realpath(path)).parent
     if not directory.is_dir():
         raise FileNotFoundError(f"{path} cannot be written: there is no directory {directory}")
     if Path(path).is_dir():
@@ -64,11 +72,16 @@ def load(path: str | os.PathLike[str]) -> Network:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
+    # safetensors says of an unreadable file, too, that it is not there.
+    except FileNotFoundError as error:
+        if os.path.lexists(path):
+            raise DataError(f"{path} cannot be read: {_why(path, error)}") from error
         raise DataError(f"{path}: there is no such file") from None
     # AttributeError: safetensors asks NumPy for types that it does not have.
     except (OSError, SafetensorError, ValueError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} is not a readable safetensors file: {error}") from error
+        raise DataError(
+            f"{path} is not a readable safetensors file: {_why(path, error)}"
+        ) from error
     if metadata.get("format") != FORMAT:
         raise DataError(
             f"{path} holds tensors, but no network of this version of fastdigit: its format is "
@@ -78,6 +91,18 @@ def load(path: str | os.PathLike[str]) -> Network:
         return _network(tensors)
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def _why(path: str | os.PathLike[str], error: Exception) -> str:
+    """Return what a file is that holds no network, or else what the reader of tensors said."""
+    if Path(path).is_dir():
+        return "it is a directory"
+    try:
+        with open(path, "rb") as file:
+            first_bytes = file.read(64)
+    except OSError as unreadable:
+        return str(unreadable.strerror)
+    return f"it looks like {describe(first_bytes)}" if is_foreign(first_bytes) else str(error)
 
 
 def _network(tensors: dict[str, npt.NDArray[Any]]) -> Network:

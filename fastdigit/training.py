@@ -15,7 +15,7 @@ from fastdigit import progress as shown
 from fastdigit.data import Dataset
 from fastdigit.errors import DataError, DivergenceError
 from fastdigit.history import History, Validation
-from fastdigit.kernels import Objective, Problem, objective
+from fastdigit.kernels import Objective, Problem, check_parameters, objective
 from fastdigit.network import Network
 from fastdigit.optimizers import sgd
 
@@ -90,8 +90,8 @@ def fit(
     Both errors carry the history so far as ``error.history``.
     """
     _check(iterations=iterations, every=every, learning_rate=learning_rate)
-    training, held_out = (_problem(network, examples) for examples in (data, validation))
-    assert training is not None
+    training = _problem(network, data)
+    held_out = None if validation is None else _problem(network, validation)
     # What overflows is found where the loss is no longer finite.
     with (
         _reporter(progress, iterations, every) as report,
@@ -127,6 +127,7 @@ def _descend(
     callbacks: Sequence[Callback],
 ) -> None:
     parameters = network.parameters
+    check_parameters(parameters, network.sizes)
     finite = parameters.copy()
     for iteration in range(iterations):
         if dev and iteration % every == 0:
@@ -175,9 +176,7 @@ def _check(*, iterations: int, every: int, learning_rate: float) -> None:
         raise ValueError(f"learning_rate={learning_rate!r}; it must be a positive number")
 
 
-def _problem(network: Network, examples: Examples | None) -> Problem | None:
-    if examples is None:
-        return None
+def _problem(network: Network, examples: Examples) -> Problem:
     if isinstance(examples, Dataset):
         if examples.labels is None:
             raise DataError(f"{examples.source} has no labels, so nothing can be learned from it")
@@ -208,11 +207,17 @@ def _reporter(
 
 
 def _diverged(iteration: int, history: History, learning_rate: float) -> DivergenceError:
-    recent = ", ".join(f"{loss:.4g}" for loss in history.loss[-3:]) or "none"
+    if not len(history):
+        return DivergenceError(
+            "the loss is not finite before any update: the weights, or floats in the images, are "
+            "too large; scale images to 0..1"
+        )
+    smaller = min(learning_rate / 10, 0.1)
+    recent = ", ".join(f"{loss:.4g}" for loss in history.loss[-3:])
     return DivergenceError(
         f"training diverged at iteration {iteration}: the loss is no longer finite (the losses "
         f"before: {recent}). The last weights with a finite loss are kept; try a smaller learning "
-        f"rate, such as {learning_rate / 10:g}"
+        f"rate, such as {smaller:g}"
     )
 
 

@@ -289,13 +289,13 @@ def test_mutated_files_are_right_or_refused(tmp_path_factory, data):
     """What is accepted, numpy reads in the same way."""
     content = bytearray(VALID)
     for _ in range(data.draw(st.integers(1, 3))):
-        place = data.draw(st.integers(0, len(content) - 1))
+        place = data.draw(st.integers(0, max(len(content) - 1, 0)))
         kind = data.draw(st.sampled_from(["replace", "insert", "delete", "cut"]))
         byte = data.draw(st.sampled_from(b'0129,\n\r;-. "x\0\xef'))
-        if kind == "replace":
-            content[place] = byte
-        elif kind == "insert":
+        if kind == "insert" or not content:
             content.insert(place, byte)
+        elif kind == "replace":
+            content[place] = byte
         elif kind == "delete":
             del content[place]
         else:

@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -333,3 +334,28 @@ def test_check_writable_notices_a_read_only_directory(tmp_path):
             storage.check_writable(tmp_path / "n")
     finally:
         tmp_path.chmod(0o755)
+
+
+def test_a_link_is_followed_and_a_pipe_is_written_to(tmp_path):
+    net = network()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    net.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert Network.load(tmp_path / "real").sizes == net.sizes
+    os.mkfifo(tmp_path / "pipe")
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
+    read: list[bytes] = []
+    reader.start()
+    net.save(tmp_path / "pipe")
+    reader.join()
+    assert read == [(tmp_path / "real").read_bytes()]
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"\x80\x04\x95pickle", "pickle"), (b"<html></html>", "HTML")]
+)
+def test_what_a_foreign_file_is_gets_said(content, words, tmp_path):
+    (tmp_path / "model").write_bytes(content + b" " * 100)
+    with pytest.raises(DataError, match=words):
+        Network.load(tmp_path / "model")

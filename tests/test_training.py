@@ -330,7 +330,7 @@ def test_divergence_at_once_leaves_the_weights_alone(backend):
     images = np.full((40, SIZES[0]), 1e38, np.float32)
     with (
         np.errstate(all="ignore"),
-        pytest.raises(DivergenceError, match=r"iteration 0:.*losses before: none") as raised,
+        pytest.raises(DivergenceError, match=r"not finite before any update") as raised,
     ):
         fit(network, (images, examples()[1]), iterations=5, backend=backend, progress=False)
     assert len(raised.value.history) == 0

@@ -3,6 +3,8 @@
 import argparse
 import math
 import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastdigit.cli.streams import say
@@ -74,6 +76,17 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", dest="data_option", metavar="DATA", help="the same as DATA")
 
 
+def add_classes(parser: argparse.ArgumentParser) -> None:
+    """Add the number of outputs."""
+    parser.add_argument(
+        "--classes",
+        type=whole(1),
+        default=10,
+        metavar="N",
+        help="labels are 0 to N-1 (default: 10; EMNIST has up to 62)",
+    )
+
+
 def add_compute(parser: argparse.ArgumentParser) -> None:
     """Add which kernels to use, and how many threads."""
     parser.add_argument(
@@ -93,6 +106,30 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="threads of the kernels (default: NUMBA_NUM_THREADS, or all processors allowed)",
     )
+
+
+def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[str | Path | None]) -> None:
+    """Refuse to write one file twice, or over a file that is read.
+
+    Raises
+    ------
+    ArgumentError
+        Naming the file.
+    OSError
+        If a file cannot be written, before anything else is done.
+    """
+    from fastdigit.storage import check_writable
+
+    taken = {os.path.realpath(path): "is also read" for path in inputs if path}
+    for path in outputs:
+        if path is None:
+            continue
+        place = os.path.realpath(path)
+        if place in taken:
+            raise ArgumentError(f"{path} {taken[place]}; write to another file")
+        if not os.path.exists(place) or os.path.isfile(place) or os.path.isdir(place):
+            taken[place] = "is written twice"
+            check_writable(path)
 
 
 def apply_threads(threads: int | None) -> None:

@@ -55,6 +55,7 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument(
         "--hidden", type=number(1), default=10, metavar="N", help="hidden units (default: 10)"
     )
+    arguments.add_classes(parser)
     parser.add_argument(
         "--contenders",
         metavar="A,B,...",
@@ -128,13 +129,14 @@ def _names(given: str | None) -> list[str]:
 
 
 def _task(options: argparse.Namespace, train: "Dataset") -> "Task":
-    from fastdigit.cli.train import classes
+    from fastdigit.data import as_labels
     from fastdigit.measure.contenders import Task
     from fastdigit.measure.threads import allowed
 
     if train.labels is None:
         raise DataError(f"{train.source} has no labels, so nothing can be learned from it")
-    sizes = (train.images.shape[1], options.hidden, classes(train))
+    as_labels(train.labels, classes=options.classes)
+    sizes = (train.images.shape[1], options.hidden, options.classes)
     threads = options.threads or allowed()
     return Task(train.images, train.labels, sizes, options.seed, options.lr, threads)
 

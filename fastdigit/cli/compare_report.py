@@ -60,7 +60,9 @@ def write(document: Mapping[str, Any], network: Network, dev: Dataset, folder: P
         ("Held-out digits", DIGITS),
         ("First-layer weights", WEIGHTS),
     )
-    write_whole(folder / REPORT, comparison.report(document, shown).encode())
+    write_whole(
+        folder / REPORT, comparison.report(document, shown).encode(errors="backslashreplace")
+    )
 
 
 def _curves(document: Mapping[str, Any]) -> "Figure":

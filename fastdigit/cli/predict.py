@@ -51,10 +51,8 @@ def run(options: argparse.Namespace) -> None:
     arguments.apply_threads(options.threads)
     from fastdigit import Network
     from fastdigit.cli.picture_file import is_picture
-    from fastdigit.storage import check_writable
 
-    if options.output is not None:
-        check_writable(options.output)
+    arguments.check_outputs([options.output], [options.model, *options.inputs])
     network = Network.load(options.model)
     tables = [path for path in options.inputs if not is_picture(path)]
     if options.output is not None and (len(tables) != 1 or len(options.inputs) != 1):

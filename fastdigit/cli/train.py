@@ -45,6 +45,7 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         metavar="N",
         help="units of each hidden layer (default: 10)",
     )
+    arguments.add_classes(parser)
     parser.add_argument(
         "--init",
         choices=("uniform", "he"),
@@ -79,19 +80,18 @@ def run(options: argparse.Namespace) -> None:
     with parts.part("import"):
         from fastdigit import Network, fit
         from fastdigit.kernels import chosen
-        from fastdigit.storage import check_writable
 
         if chosen(options.backend) == "numba":
             from fastdigit.kernels import numba_backend  # noqa: F401
-    for path in (options.save_model, options.history, options.plot):
-        if path is not None:
-            check_writable(path)
+    arguments.check_outputs(
+        (options.save_model, options.history, options.plot), (options.data, options.data_option)
+    )
     with parts.part("load"):
         data = arguments.load(options, "train")
     with parts.part("prepare"):
         used = data if options.rows is None else data.head(options.rows)
         train, dev = used.split(options.dev, options.seed)
-        sizes = [data.images.shape[1], *options.hidden, classes(data)]
+        sizes = [data.images.shape[1], *options.hidden, options.classes]
         network = Network(sizes, dtype=options.dtype, seed=options.seed, init=options.init)
     with parts.part("summary"):
         say(describe(options, used, train, dev, network))
@@ -124,12 +124,6 @@ def run(options: argparse.Namespace) -> None:
     with parts.part("save"):
         _save(options, network, history)
     say(f"time: {parts.describe()}")
-
-
-def classes(data: "Dataset") -> int:
-    """Return how many outputs the data need: ten for digits, more if a label is larger."""
-    highest = 0 if data.labels is None or not len(data) else int(data.labels.max())
-    return max(10, highest + 1)
 
 
 def describe(

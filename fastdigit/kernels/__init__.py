@@ -5,9 +5,11 @@ import os
 import warnings
 from typing import Any, Literal, get_args
 
+import numpy as np
 import numpy.typing as npt
 
 from fastdigit.kernels.interface import Objective, Problem, Score
+from fastdigit.kernels.parameters import count
 
 __all__ = ["Backend", "Objective", "Problem", "Score", "chosen", "classify", "objective"]
 
@@ -39,6 +41,16 @@ def chosen(backend: str) -> str:
     return "numba"
 
 
+def check_parameters(parameters: npt.NDArray[Any], sizes: tuple[int, ...]) -> None:
+    """Raise ValueError unless flat parameters are what kernels for these layers read."""
+    expected = count(sizes)
+    if parameters.shape != (expected,) or parameters.dtype not in (np.float32, np.float64):
+        raise ValueError(
+            f"parameters are {parameters.shape} {parameters.dtype}, but layers of {list(sizes)} "
+            f"take ({expected},) of float32 or float64"
+        )
+
+
 def objective(
     problem: Problem, backend: str = "auto", threads: int | None = None, storage: str = "auto"
 ) -> Objective:
@@ -62,6 +74,7 @@ def classify(
     threads: int | None = None,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
     """Return the label of each image and, if asked for, the probabilities (n, outputs)."""
+    check_parameters(parameters, sizes)
     _check_threads(threads)
     if chosen(backend) == "numpy":
         from fastdigit.kernels import numpy_backend

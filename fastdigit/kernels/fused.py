@@ -54,6 +54,7 @@ def linear_relu(X: Floats, W: Floats, b: Floats, relu: bool = True) -> Floats:
     ndarray
         (n, outputs). Twin: ``relu(linear(X, W, b))``.
     """
+    _check(X=(X, (len(X), W.shape[-1])), W=(W, (len(W), W.shape[-1])), b=(b, (len(W),)))
     step, floats = _step(len(X), W, b, relu=relu)
     out = np.empty((len(X), len(W)), W.dtype)
     _run(_linear_relu, step, floats, X, out)
@@ -79,6 +80,9 @@ def softmax_cross_entropy(
         and ``Z.argmax(axis=1)``.
     """
     outputs = Z.shape[1]
+    _check(Z=(Z, (len(Z), outputs)), labels=(labels, (len(Z),)))
+    if len(labels) and labels.max() >= outputs:
+        raise ValueError(f"label {labels.max()}, but there are {outputs} columns of logits")
     step, floats = _step(len(Z), np.zeros((outputs, 1), Z.dtype), np.zeros(outputs, Z.dtype))
     # Logits and labels are replaced in place.
     A = np.array(Z, order="C")
@@ -108,6 +112,7 @@ def layer_gradients(dZ: Floats, A: Floats, W: Floats) -> tuple[Floats, Floats, F
         A = ReLU(Z).
     """
     outputs, inputs = W.shape
+    _check(dZ=(dZ, (len(dZ), outputs)), A=(A, (len(dZ), inputs)), W=(W, (outputs, inputs)))
     step, floats = _step(len(dZ), W, np.zeros(outputs, W.dtype))
     below = np.empty(A.shape, W.dtype)
     _run(_layer_gradients, step, floats, dZ, A, below)
@@ -119,6 +124,17 @@ def layer_gradients(dZ: Floats, A: Floats, W: Floats) -> tuple[Floats, Floats, F
     unpack(floats[first:], layout, 1.0, 1 / len(dZ), flat)
     dWs, dbs = views(flat, sizes)
     return dWs[1], dbs[1], below
+
+
+def _check(**arrays: tuple[Floats, tuple[int, ...]]) -> None:
+    """Raise ValueError unless arrays have the shapes beside them, and one float type."""
+    dtypes = {array.dtype for array, _ in arrays.values() if array.dtype.kind == "f"}
+    found = ", ".join(f"{name} {array.shape}" for name, (array, _) in arrays.items())
+    if any(array.shape != shape for array, shape in arrays.values()):
+        expected = ", ".join(f"{name} {shape}" for name, (_, shape) in arrays.items())
+        raise ValueError(f"shapes do not fit: {found}; expected {expected}")
+    if len(dtypes) != 1 or not dtypes <= {np.dtype("f4"), np.dtype("f8")}:
+        raise ValueError(f"arrays of {sorted(map(str, dtypes))}; expected float32 or float64, all")
 
 
 def _step(samples: int, W: Floats, b: Floats, relu: bool = False) -> tuple[Step, Floats]:
