@@ -116,7 +116,7 @@ class TestReport:
     def test_checksum_is_that_of_fused_training(self, data, document):
         train, _ = fd.load_data(data).head(600).split(100, 0)
         network = fd.Network([784, 10, 10], init="uniform")
-        fd.fit(network, train, iterations=ITERATIONS, backend="numba", progress=False)
+        fd.fit(network, train, iterations=ITERATIONS, storage="sparse", progress=False)
         (record,) = (r for r in document["contenders"] if r["name"] == "sparse-f32")
         assert record["weights_crc32"] == f"{zlib.crc32(network.parameters.tobytes()):08x}"
 
