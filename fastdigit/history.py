@@ -38,6 +38,8 @@ class History:
     """Wall time of the iteration, without validation, callbacks and progress."""
     validation: list[Validation] = field(default_factory=list)
     """Scores of the held-out images, every so many iterations and after the last update."""
+    final_accuracy: float | None = None
+    """Share of training images that the weights after the last update have right, 0..1."""
     validation_seconds: float = 0.0
     """Scoring the held-out images, all together."""
     prepare_seconds: float = 0.0

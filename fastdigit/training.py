@@ -154,6 +154,7 @@ def _descend(
     if not np.isfinite(parameters).all():
         parameters[:] = finite
         raise _diverged(len(history), history, learning_rate)
+    history.final_accuracy = loss.evaluate(parameters).accuracy
     if dev:
         _validate(dev, parameters, history)
 

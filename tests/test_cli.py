@@ -176,7 +176,7 @@ class TestTrain:
         assert plot.read_bytes().startswith(b"\x89PNG")
         assert "iteration    10/30" in done.stderr
         *_, times = done.stdout.splitlines()
-        for part in ("load", "prepare", "compile", "train", "evaluate", "save", "other", "total"):
+        for part in ("load", "prepare", "compile", "train", "save", "other", "total"):
             assert f"{part} " in times
 
     def test_fused_kernels(self, data, tmp_path):

@@ -114,13 +114,9 @@ def run(options: argparse.Namespace) -> None:
     parts.add("compile", history.compile_seconds)
     parts.add("train", sum(history.seconds))
     parts.add("validate", history.validation_seconds)
-    with parts.part("evaluate"):
-        for name, part in (("training", train), ("held-out", dev)):
-            if len(part) and part.labels is not None:
-                share = network.accuracy(
-                    part.images, part.labels, backend=options.backend, threads=options.threads
-                )
-                say(f"{name} accuracy {share:.2%} of {len(part):,} images")
+    say(f"training accuracy {history.final_accuracy:.2%} of {len(train):,} images")
+    if history.validation:
+        say(f"held-out accuracy {history.validation[-1].accuracy:.2%} of {len(dev):,} images")
     with parts.part("save"):
         _save(options, network, history)
     say(f"time: {parts.describe()}")
@@ -189,7 +185,9 @@ def finding(history: "History") -> str:
     """Return what the learning curves show."""
     if not len(history):
         return "Nothing was trained"
-    reached = f"{history.accuracy[-1]:.1%} of the training images"
+    # An interrupted training was not scored after its last update.
+    share = history.accuracy[-1] if history.final_accuracy is None else history.final_accuracy
+    reached = f"{share:.1%} of the training images"
     if history.validation:
         reached += f", {history.validation[-1].accuracy:.1%} of those held out"
     return f"{reached} after {len(history)} iterations"
