@@ -38,12 +38,16 @@ class History:
     """Wall time of the iteration, without validation, callbacks and progress."""
     validation: list[Validation] = field(default_factory=list)
     """Scores of the held-out images, every so many iterations and after the last update."""
+    final_loss: float | None = None
+    """Mean cross-entropy of the training images after the last update; None if interrupted."""
     final_accuracy: float | None = None
-    """Share of training images that the weights after the last update have right, 0..1."""
+    """Share of training images that were right after the last update, 0..1."""
     validation_seconds: float = 0.0
     """Scoring the held-out images, all together."""
+    train_seconds: float = 0.0
+    """From the first iteration to the final scores: with validation, callbacks and progress."""
     prepare_seconds: float = 0.0
-    """Bringing the images into the form that the kernels read."""
+    """Checking the images, and bringing them into the form that the kernels read."""
     compile_seconds: float = 0.0
     """Compiling the kernels, or loading them from the cache, before the first iteration."""
 

@@ -4,13 +4,17 @@ The compiled code lives in a directory of its own, named by the versions of Numb
 a hash of the sources: Numba looks only at a function's own file, so after an edit of another
 module it would go on running the old machine code of the callers. Where files cannot be written,
 one warning is given and functions are compiled in memory; files that are damaged are replaced.
+What no version has used for a month is removed.
 """
 
 import hashlib
 import os
+import re
+import shutil
+import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -19,6 +23,7 @@ import llvmlite
 import numba
 from numba.core import config
 from numba.core.caching import FunctionCache
+from numba.core.runtime import rtsys
 from platformdirs import user_cache_path
 
 try:
@@ -31,6 +36,10 @@ R = TypeVar("R")
 
 COMPILED = ("jit.py", "data/*.py", "kernels/*.py")
 """Where compiled functions, and the constants in them, are written."""
+
+DIRECTORY = re.compile(r"numba-[^/]+-llvmlite-[^/]+-[0-9a-f]{16}")
+KEPT = 30 * 24 * 3600
+"""Seconds without use after which the code of another version is removed."""
 
 
 @cache
@@ -48,13 +57,26 @@ def cache_directory() -> Path | None:
     """Return the directory of compiled code, made if need be, or None where there can be none."""
     try:
         directory = user_cache_path("fastdigit") / "compiled" / source_key()
-        directory.mkdir(parents=True, exist_ok=True)
+        if not directory.exists():
+            directory.mkdir(parents=True, exist_ok=True)
+            _remove_unused(directory.parent)
         if not os.access(directory, os.W_OK | os.X_OK):
             raise PermissionError(f"no permission to write in {directory}")
     except (OSError, RuntimeError) as error:
         _warn(error)
         return None
+    with suppress(OSError):
+        os.utime(directory)  # its time is that of its last use
     return directory
+
+
+def _remove_unused(compiled: Path) -> None:
+    """Remove the code of versions that nobody used for long, and nothing else."""
+    with suppress(OSError):
+        for directory in compiled.iterdir():
+            unused = time.time() - directory.lstat().st_mtime
+            if unused > KEPT and DIRECTORY.fullmatch(directory.name):
+                shutil.rmtree(directory, ignore_errors=True)  # refuses links
 
 
 _warned: list[Exception] = []
@@ -77,9 +99,15 @@ class _Cache(FunctionCache):
     """Numba's cache of a function's machine code, except that no file can make a call fail."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the compiled function, or None where there is none that can be read."""
+        """Return the compiled function, or None where there is none that can be read.
+
+        Numba's own method first imports all that a compiler may need, SciPy included, which takes
+        0.7 s. Machine code needs no more than Numba's runtime; what is compiled later imports
+        the rest by itself.
+        """
         try:
-            return super().load_overload(sig, target_context)
+            rtsys.initialize(target_context)
+            return self._load_overload(sig, target_context)
         except Exception:  # whatever unpickling a damaged file may raise
             return None
 
@@ -136,21 +164,3 @@ def njit(
         return compiled
 
     return compile_lazily
-
-
-@cache
-def launch_threads() -> None:
-    """Start Numba's threads, such that they sleep while they wait, and do not spin.
-
-    Beside one busy process, spinning made two threads take 32 ms for what one does in 15;
-    asleep they take 16 to 22. OpenMP reads the policy once, when its library is loaded.
-    """
-    name = "OMP_WAIT_POLICY"
-    if name in os.environ:
-        numba.get_num_threads()
-        return
-    os.environ[name] = "passive"
-    try:
-        numba.get_num_threads()
-    finally:
-        del os.environ[name]

@@ -16,6 +16,18 @@ from fastdigit.kernels import classify, parameters
 Init = Literal["he", "uniform"]
 
 
+class Views(tuple[npt.NDArray[Any], ...]):
+    """The weights or biases of a network: arrays that are written into, not replaced."""
+
+    def __setitem__(self, layer: Any, value: Any) -> None:
+        # weights[0] -= step ends here with the array itself, which was changed in place.
+        if value is not self[layer]:
+            raise TypeError(
+                "the arrays of a network cannot be replaced; write into them, "
+                "as in network.weights[0][:] = W"
+            )
+
+
 class Network:
     """A fully connected network: ReLU in the hidden layers, softmax at the end.
 
@@ -39,8 +51,8 @@ class Network:
     parameters
         All weights and biases in one flat array.
     weights, biases
-        Lists of (outputs, inputs) and (outputs,) arrays: views of `parameters`, so writing to
-        them changes the network.
+        For each layer an array (outputs, inputs) and one (outputs,): views of `parameters`, so
+        writing into them changes the network: ``network.weights[0][:] = W1``.
     """
 
     def __init__(
@@ -54,9 +66,12 @@ class Network:
         kind = np.dtype(dtype)
         if kind not in (np.float32, np.float64):
             raise ValueError(f"dtype={dtype!r}; a network is 'float32' or 'float64'")
-        self.parameters: npt.NDArray[Any] = np.empty(parameters.count(self.sizes), kind)
-        self.weights, self.biases = parameters.views(self.parameters, self.sizes)
+        self._lay_out(np.empty(parameters.count(self.sizes), kind))
         self._initialise(seed, init)
+
+    def _lay_out(self, flat: npt.NDArray[Any]) -> None:
+        self._parameters = flat
+        self._weights, self._biases = map(Views, parameters.views(flat, self.sizes))
 
     def _initialise(self, seed: int, init: str) -> None:
         if init not in get_args(Init):
@@ -71,6 +86,21 @@ class Network:
             else:
                 W[:] = (random.rand(*W.shape) * 2 - 1) * np.sqrt(6 / W.shape[1])
                 b[:] = 0
+
+    @property
+    def parameters(self) -> npt.NDArray[Any]:
+        """All weights and biases in one flat array."""
+        return self._parameters
+
+    @property
+    def weights(self) -> Views:
+        """The weights of each layer, (outputs, inputs)."""
+        return self._weights
+
+    @property
+    def biases(self) -> Views:
+        """The biases of each layer, (outputs,)."""
+        return self._biases
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -173,8 +203,8 @@ class Network:
 
     def __setstate__(self, state: tuple[tuple[int, ...], npt.NDArray[Any]]) -> None:
         # A copy of the views would not follow a copy of the parameters.
-        self.sizes, self.parameters = state
-        self.weights, self.biases = parameters.views(self.parameters, self.sizes)
+        self.sizes, flat = state
+        self._lay_out(flat)
 
     def __repr__(self) -> str:
         sizes = "-".join(map(str, self.sizes))

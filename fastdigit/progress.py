@@ -12,15 +12,18 @@ NOTICED = 1.0
 
 
 class Reporter(Protocol):
-    """Told of every finished iteration."""
+    """Told of every finished iteration, and once more of the final scores."""
 
     def __call__(self, history: History) -> None:
-        """Show the newest entry of the history."""
+        """Show the newest scores of the history."""
 
 
 def describe(history: History) -> dict[str, str]:
-    """Return the newest scores, ready to print."""
-    scores = {"loss": f"{history.loss[-1]:.4f}", "accuracy": f"{history.accuracy[-1]:.4f}"}
+    """Return the newest scores, ready to print: after the training, those of its result."""
+    loss, accuracy = history.final_loss, history.final_accuracy
+    if loss is None or accuracy is None:
+        loss, accuracy = history.loss[-1], history.accuracy[-1]
+    scores = {"loss": f"{loss:.4f}", "accuracy": f"{accuracy:.4f}"}
     if history.validation:
         scores["dev"] = f"{history.validation[-1].accuracy:.4f}"
     return scores
@@ -37,8 +40,9 @@ def bar(iterations: int) -> Iterator[Reporter]:
             if len(history) == 1:
                 shown.set_description("training", refresh=False)
             # Text is put together only when it will be drawn: ten times a second at most.
-            if shown.update(1) or len(history) == iterations:
-                shown.set_postfix(describe(history), refresh=len(history) == iterations)
+            final = history.final_loss is not None
+            if final or shown.update(1):
+                shown.set_postfix(describe(history), refresh=final)
 
         yield report
 
@@ -48,13 +52,15 @@ def lines(iterations: int, every: int) -> Iterator[Reporter]:
     """Print a line each so many iterations, for logs and pipes."""
 
     def report(history: History) -> None:
-        if len(history) == 1 and history.compile_seconds > NOTICED:
+        final = history.final_loss is not None
+        if len(history) == 1 and not final and history.compile_seconds > NOTICED:
             seconds = f"{history.compile_seconds:.1f} s"
             print(f"compiled in {seconds}; kept for the next time", file=sys.stderr, flush=True)
-        done = len(history) - 1
-        if done % every == 0 or len(history) == iterations:
+        # Scores are those before an iteration's update, so the last ones belong to no iteration.
+        done = len(history) if final else len(history) - 1
+        if final or done % every == 0:
             scores = "  ".join(f"{name} {value}" for name, value in describe(history).items())
-            left = sum(history.seconds) / len(history) * (iterations - len(history))
+            left = 0 if final else sum(history.seconds) / len(history) * (iterations - len(history))
             print(
                 f"iteration {done:>5}/{iterations}  {scores}  {left:.0f} s left",
                 file=sys.stderr,

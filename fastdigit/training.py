@@ -2,7 +2,6 @@
 
 import operator
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from numbers import Real
@@ -13,7 +12,7 @@ import numpy.typing as npt
 
 from fastdigit import progress as shown
 from fastdigit.data import Dataset
-from fastdigit.errors import DataError, DivergenceError
+from fastdigit.errors import DataError, DivergenceError, warn_caller
 from fastdigit.history import History, Validation
 from fastdigit.kernels import Objective, Problem, check_parameters, objective
 from fastdigit.network import Network
@@ -89,22 +88,24 @@ def fit(
 
     Both errors carry the history so far as ``error.history``.
     """
-    _check(iterations=iterations, every=every, learning_rate=learning_rate)
+    began = time.perf_counter()
+    _check(network, callbacks, iterations=iterations, every=every, learning_rate=learning_rate)
     training = _problem(network, data)
-    held_out = None if validation is None else _problem(network, validation)
+    held_out = None if validation is None else _problem(network, validation, "validation")
     # What overflows is found where the loss is no longer finite.
     with (
         _reporter(progress, iterations, every) as report,
         np.errstate(over="ignore", invalid="ignore"),
     ):
-        started = time.perf_counter()
+        checked = time.perf_counter()
         _warm_up(network, training, backend, threads, storage)
         compiled = time.perf_counter()
         loss = objective(training, backend, threads, storage)
         dev = None if held_out is None else objective(held_out, backend, threads, storage)
         history = History(loss.backend, loss.storage, loss.threads)
-        history.compile_seconds = compiled - started
-        history.prepare_seconds = time.perf_counter() - compiled
+        started = time.perf_counter()
+        history.compile_seconds = compiled - checked
+        history.prepare_seconds = (checked - began) + (started - compiled)
         try:
             _descend(
                 network, loss, dev, history, iterations, learning_rate, every, report, callbacks
@@ -112,6 +113,8 @@ def fit(
         except (KeyboardInterrupt, DivergenceError) as error:
             error.history = history  # type: ignore[union-attr]
             raise
+        finally:
+            history.train_seconds = time.perf_counter() - started
     return history
 
 
@@ -154,9 +157,10 @@ def _descend(
     if not np.isfinite(parameters).all():
         parameters[:] = finite
         raise _diverged(len(history), history, learning_rate)
-    history.final_accuracy = loss.evaluate(parameters).accuracy
     if dev:
         _validate(dev, parameters, history)
+    history.final_loss, history.final_accuracy = loss.evaluate(parameters)
+    report(history)
 
 
 def _validate(dev: Objective, parameters: npt.NDArray[Any], history: History) -> None:
@@ -165,7 +169,18 @@ def _validate(dev: Objective, parameters: npt.NDArray[Any], history: History) ->
     history.validation_seconds += time.perf_counter() - started
 
 
-def _check(*, iterations: int, every: int, learning_rate: float) -> None:
+def _check(
+    network: Network,
+    callbacks: Sequence[Callback],
+    *,
+    iterations: int,
+    every: int,
+    learning_rate: float,
+) -> None:
+    if not isinstance(network, Network):
+        raise TypeError(f"network={network!r}; it must be a Network, as Network([784, 10, 10])")
+    if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
+        raise TypeError(f"callbacks={callbacks!r}; it must be a list of functions")
     for name, value, least in (("iterations", iterations, 0), ("every", every, 1)):
         try:
             fits = operator.index(value) >= least
@@ -177,7 +192,7 @@ def _check(*, iterations: int, every: int, learning_rate: float) -> None:
         raise ValueError(f"learning_rate={learning_rate!r}; it must be a positive number")
 
 
-def _problem(network: Network, examples: Examples) -> Problem:
+def _problem(network: Network, examples: Examples, name: str = "data") -> Problem:
     if isinstance(examples, Dataset):
         if examples.labels is None:
             raise DataError(f"{examples.source} has no labels, so nothing can be learned from it")
@@ -186,7 +201,10 @@ def _problem(network: Network, examples: Examples) -> Problem:
         try:
             given_images, given_labels = examples
         except (TypeError, ValueError) as error:
-            raise DataError("data must be a Dataset or a pair (images, labels)") from error
+            raise DataError(
+                f"{name} must be a Dataset or a pair (images, labels), not of type "
+                f"{type(examples).__name__}; load_data makes a Dataset of a file"
+            ) from error
         images, labels = network.checked(given_images, given_labels)
     return Problem(network.sizes, network.dtype, images, labels)
 
@@ -236,9 +254,7 @@ def _warn_if_stuck(network: Network, history: History, learning_rate: float) -> 
             "the loss does not fall: the pixels may be unscaled (pass bytes, or floats divided by "
             "255), the learning rate too large, or all hidden units dead (try another seed or init)"
         )
-    warnings.warn(
+    warn_caller(
         f"accuracy is {history.accuracy[-1]:.1%} after {STUCK_AFTER} iterations, about what "
-        f"guessing gives; {reason}",
-        UserWarning,
-        stacklevel=4,
+        f"guessing gives; {reason}"
     )

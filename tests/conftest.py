@@ -31,13 +31,13 @@ def _python(program, *, environment=None, timeout=300, **options):
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def python():
     """Run a program in a Python of its own, whatever its exit code."""
     return _python
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def output_of():
     """Run a program in a Python of its own and return the lines it printed; it must succeed."""
 

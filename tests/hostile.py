@@ -76,6 +76,29 @@ def one_lit_pixel():
     return drawn()._replace(images=images)
 
 
+def half_black():
+    """Two of three images are black: in groups of similar ones, some are empty."""
+    case = drawn()
+    images = case.images.copy()
+    images[1::3] = images[2::3] = 0
+    return case._replace(images=images)
+
+
+def half_black_floats():
+    """As `half_black`, in floats, and some of the zeros are negative."""
+    images = half_black().images / np.float32(255)
+    images[:40][images[:40] == 0] = -0.0
+    return drawn()._replace(images=images)
+
+
+def unused_columns():
+    """Pixels at the borders that no image has."""
+    case = drawn()
+    images = case.images.copy()
+    images[:, [0, 1, 2, 6, 7, 18]] = 0
+    return case._replace(images=images)
+
+
 def negative_pixels():
     """Floats below 0, as after subtracting a mean."""
     case = drawn(pixels="floats")
@@ -148,6 +171,9 @@ CASES = {
         one_class,
         constant_pixels,
         one_lit_pixel,
+        half_black,
+        half_black_floats,
+        unused_columns,
         negative_pixels,
         subnormal_pixels,
         dead_units,

@@ -1,9 +1,11 @@
 """The command line, run as people run it: in a process of its own."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
 from pathlib import Path
@@ -13,10 +15,9 @@ import pytest
 
 import fastdigit as fd
 from fastdigit import cli
-from fastdigit.cli.arguments import rate, whole
+from fastdigit.cli.arguments import column, rate, whole
 from fastdigit.cli.evaluate import class_table, confusion, most_frequent
 from fastdigit.cli.predict import submission
-from fastdigit.cli.timing import Parts, since_process_start
 from fastdigit.measure import threads
 
 ROOT = Path(__file__).parents[1]
@@ -149,9 +150,20 @@ class TestProgram:
         assert signal.getsignal(signal.SIGTERM) is before
 
     def test_handler_is_taken_away(self):
-        before = signal.getsignal(signal.SIGTERM)
+        before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
         assert cli.main(["--version"]) == 0
-        assert signal.getsignal(signal.SIGTERM) is before
+        after = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
+        assert after == before
+
+    def test_what_is_ignored_stays_ignored(self):
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            with cli.termination_as_interrupt():
+                os.kill(os.getpid(), signal.SIGHUP)
+            with pytest.raises(cli.Terminated), cli.termination_as_interrupt():
+                os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            signal.signal(signal.SIGHUP, before)
 
 
 class TestTrain:
@@ -175,9 +187,9 @@ class TestTrain:
         assert history.read_text().count("\n") == 32
         assert plot.read_bytes().startswith(b"\x89PNG")
         assert "iteration    10/30" in done.stderr
-        *_, times = done.stdout.splitlines()
-        for part in ("load", "prepare", "compile", "train", "save", "other", "total"):
-            assert f"{part} " in times
+        *_, last = done.stderr.splitlines()
+        assert last.startswith("iteration    30/30")
+        assert f"dev {share:.4f}" in last
 
     def test_fused_kernels(self, data, tmp_path):
         path = tmp_path / "m.safetensors"
@@ -187,6 +199,17 @@ class TestTrain:
         run(*words, "--threads", 2)
         assert first.stderr == ""
         assert fd.Network.load(path).parameters.tobytes() == one.tobytes()
+
+    @pytest.mark.parametrize("backend", ["numpy", "numba"])
+    def test_only_what_is_needed_is_imported(self, backend, tmp_path, output_of):
+        path = write_csv(tmp_path / "train.csv", *digits(30))
+        words = ["train", str(path), "--dev", "9", "--iterations", "2", "--backend", backend]
+        lines = output_of(
+            f"import sys; from fastdigit.cli import main; main({words!r})\nprint(*sys.modules)"
+        )
+        loaded = set(lines[-1].split())
+        assert "numpy" in loaded
+        assert loaded.isdisjoint({"pandas", "matplotlib", "tqdm", "safetensors", "PIL"})
 
     def test_nothing_held_out_and_no_iterations(self, data, tmp_path, capsys):
         plot = tmp_path / "p.png"
@@ -242,6 +265,21 @@ class TestTrain:
         assert "cannot be written" in errors
         assert output == ""
 
+    @pytest.mark.parametrize("command", ["train", "compare"])
+    def test_a_label_too_many_hints_at_the_option(self, command, tmp_path, capsys, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        images, _ = digits(30)
+        path = write_csv(tmp_path / "letters.csv", images, np.arange(30) % 12)
+        words = ["--dev", "5", "--iterations", "1"]
+        if command == "train":
+            words += ["--backend", "numpy"]
+        assert cli.main([command, str(path), *words]) == 1
+        errors = capsys.readouterr().err
+        assert f"{path}: row 11 has label 11" in errors
+        assert "--classes 12" in errors
+        if command == "train":
+            assert cli.main([command, str(path), *words, "--classes", "12"]) == 0
+
     def test_divergence_saves_the_last_finite_weights(self, data, tmp_path):
         path = tmp_path / "m.safetensors"
         done = run(
@@ -260,7 +298,9 @@ class TestTrain:
         (line,) = done.stderr.splitlines()
         assert line.startswith("fastdigit: warning: accuracy is ")
 
-    @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    @pytest.mark.parametrize(
+        ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+    )
     def test_interrupt_saves_the_last_iteration(self, data, tmp_path, number, code):
         path = tmp_path / "m.safetensors"
         with begin("train", data, *ENDLESS, "--save-model", path) as process:
@@ -304,7 +344,73 @@ class TestTrain:
         assert f"uses what FASTDIGIT_DATA names: {data}" in done.stdout
 
 
+class TestCsv:
+    @pytest.fixture
+    def bare(self, tmp_path):
+        """Return a file without a header and without a last line end, the labels last."""
+        images, labels = digits(60)
+        rows = np.column_stack([images, labels]).tolist()
+        path = tmp_path / "bare.csv"
+        path.write_text("\n".join(",".join(map(str, row)) for row in rows))
+        return path
+
+    def test_hints_are_followed_until_it_works(self, bare, model, capsys):
+        words = ["evaluate", str(model), str(bare), "--backend", "numpy"]
+        for option in ("--no-header", "--label-column first", "--allow-missing-newline"):
+            assert cli.main(words) == 1
+            errors = capsys.readouterr().err
+            assert f"pass {option}" in errors
+            assert "header=" not in errors
+            words += option.replace("first", "last").split()
+        assert cli.main(words) == 0
+        assert "(60 of 60 right)" in capsys.readouterr().out
+
+    def test_train(self, bare, capsys):
+        words = ["--no-header", "--label-column=-1", "--allow-missing-newline", *QUICK]
+        assert cli.main(["train", str(bare), *words]) == 0
+        assert "50 for training, 10 held out" in capsys.readouterr().out
+
+    def test_predict(self, bare, model, capsys):
+        words = ["--no-header", "--allow-missing-newline", "--backend", "numpy"]
+        assert cli.main(["predict", str(model), str(bare), *words, "--label-column", "last"]) == 0
+        assert capsys.readouterr().out.split() == [str(row % 10) for row in range(60)]
+        assert cli.main(["predict", str(model), str(bare), *words, "--label-column", "none"]) == 1
+        assert "785 pixels" in capsys.readouterr().err
+
+    def test_a_file_must_be_named(self, data, capsys, monkeypatch):
+        monkeypatch.setenv("FASTDIGIT_DATA", str(data))
+        assert cli.main(["train", "--no-header"]) == 2
+        assert "need DATA" in capsys.readouterr().err
+
+
 class TestStreams:
+    @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs terminals")
+    def test_terminal_closed(self, data, tmp_path):
+        """Whoever logs out finds the weights of the last whole iteration."""
+        path = tmp_path / "m.safetensors"
+        ours, theirs = os.openpty()
+        termios.tcsetwinsize(theirs, (24, 80))
+        command = [*COMMAND, "train", data, *ENDLESS, "--save-model", path]
+        with subprocess.Popen(
+            command,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=environment(),
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        ) as process:
+            os.close(theirs)
+            killer = threading.Timer(60, process.kill)
+            killer.start()
+            seen = b""
+            while b"loss=" not in seen:
+                seen += os.read(ours, 1000)
+            os.close(ours)
+            assert process.wait() == 129
+            killer.cancel()
+        assert np.isfinite(fd.Network.load(path).parameters).all()
+
     def test_reader_gone(self, data, tmp_path):
         path = tmp_path / "m.safetensors"
         reading, writing = os.pipe()
@@ -518,24 +624,13 @@ class TestOthers:
         done = run("download", "mnist", tmp_path / "file", expect=1)
         assert "cannot be made" in done.stderr
 
-    def test_parts_add_up(self):
-        parts = Parts()
-        with parts.part("load"):
-            time.sleep(0.02)
-        parts.add("train", 0.0)
-        numbers = dict(part.rsplit(" ", 2)[:2] for part in parts.describe().split(", "))
-        seconds = {name: float(value) for name, value in numbers.items()}
-        total = seconds.pop("total")
-        assert seconds["load"] >= 0.02
-        assert sum(seconds.values()) == pytest.approx(total, abs=0.03)
-
-    @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-    def test_start_is_measured(self):
-        assert since_process_start() > 0
-
     def test_numbers(self):
         assert whole(0)("0") == 0
         assert rate("1e-4") == 1e-4
+
+    def test_columns(self):
+        given = ("first", "label", "12", "-1", "none", "None")
+        assert [column(text) for text in given] == ["first", "label", 12, -1, None, None]
 
     def test_threads(self, monkeypatch):
         monkeypatch.setenv("NUMBA_NUM_THREADS", "3")

@@ -6,32 +6,37 @@ import zlib
 import numpy as np
 import pytest
 
-from fastdigit import Network, fit
+from fastdigit import Network
 from fastdigit.kernels import Problem, objective
 
 PROGRAM = """
 import itertools, json, zlib
 import numpy as np
 from fastdigit import Network, fit
-from fastdigit.kernels.numba_backend import available_threads
+from fastdigit.kernels.parallel import available_threads
 
 def crc(array):
     return zlib.crc32(np.ascontiguousarray(array).tobytes())
 
 random = np.random.RandomState(0)
 results = {}
-for n, sizes in ((33, (784, 10, 10)), (500, (784, 10, 10)), (2113, (20, 17, 5, 3)), (5, (9, 3))):
+for n, sizes, iterations in (
+    (33, (784, 10, 10), 20),
+    (500, (784, 10, 10), 20),
+    (2113, (20, 17, 11, 3), 20),
+    (5, (9, 3), 20),
+    (60_000, (4, 21, 2), 3),  # more than one tile a piece
+):
     bytes_ = (random.randint(0, 256, (n, sizes[0])) * (random.rand(n, sizes[0]) < 0.3))
     labels = random.randint(0, sizes[-1], n)
     for images in (bytes_.astype(np.uint8), (bytes_ / 255).astype(np.float32)):
-        storages = ("dense", "sparse") if images.dtype == np.uint8 else ("dense",)
-        for dtype, storage in itertools.product(("float32", "float64"), storages):
+        for dtype, storage in itertools.product(("float32", "float64"), ("dense", "sparse")):
             crcs = []
-            for threads in (1, 2, 4, 1):
+            for threads in (1, 2, 3, 4, 1):
                 network = Network(sizes, dtype, seed=2)
-                history = fit(network, (images, labels), iterations=30, learning_rate=0.3,
-                              threads=threads, storage=storage, progress=False)
-                assert history.threads == threads
+                history = fit(network, (images, labels), iterations=iterations,
+                              learning_rate=0.3, threads=threads, storage=storage, progress=False)
+                assert (history.threads, history.storage) == (threads, storage)
                 crcs.append([
                     crc(network.parameters), crc(history.loss), crc(history.accuracy),
                     crc(network.predict_proba(images, threads=threads)),
@@ -41,7 +46,7 @@ print(json.dumps([available_threads(), results]))
 """
 
 
-def test_same_bits_with_1_2_and_4_threads_and_in_every_run(output_of):
+def test_same_bits_with_any_number_of_threads_and_in_every_run(output_of):
     # Where there are more threads than processors, those that wait had better not spin.
     first, second = (
         json.loads(
@@ -56,23 +61,29 @@ def test_same_bits_with_1_2_and_4_threads_and_in_every_run(output_of):
     for name, crcs in first[1].items():
         assert all(run == crcs[0] for run in crcs), name
     assert first[1] == second[1]
-    assert len(first[1]) == 24
+    assert len(first[1]) == 40
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_gradient_does_not_depend_on_what_was_computed_before(dtype):
+@pytest.mark.parametrize("storage", ["dense", "sparse"])
+def test_gradient_does_not_depend_on_what_was_computed_before(storage, dtype):
     """Scratch memory keeps the rows of earlier, longer tiles."""
     random = np.random.RandomState(4)
     sizes = (30, 17, 10)
     images = random.randint(0, 256, (161, 30)).astype(np.uint8)
+    images[::2] = 0
     labels = random.randint(0, 10, 161).astype(np.uint8)
     network = Network(sizes, dtype, seed=0)
-    loss = objective(Problem(sizes, network.dtype, images, labels), "numba", 1)
-    expected = loss.gradient(network.parameters)[1].copy()
+    problem = Problem(sizes, network.dtype, images, labels)
+    loss = objective(problem, "numba", 1, storage)
+    score, gradient = loss.gradient(network.parameters)
+    expected = gradient.copy()
     with np.errstate(all="ignore"):
         loss.gradient(np.full_like(network.parameters, 1e30))
         loss.gradient(np.full_like(network.parameters, np.nan))
-    np.testing.assert_array_equal(loss.gradient(network.parameters)[1], expected)
+    again, gradient = loss.gradient(network.parameters)
+    assert again == score
+    np.testing.assert_array_equal(gradient, expected)
 
 
 GOLDEN_WEIGHTS = {
@@ -93,22 +104,6 @@ GOLDEN_WEIGHTS = {
 def test_first_weights_have_their_bits(sizes, init, dtype):
     network = Network(sizes, dtype, seed=42, init=init)
     assert zlib.crc32(network.parameters.tobytes()) == GOLDEN_WEIGHTS[sizes, init, dtype]
-
-
-GOLDEN_TRAINED = {
-    "float32": 3298967762,
-    "float64": 415493528,
-}
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_trained_weights_have_their_bits(dtype):
-    """Neither the processor, nor NumPy's instructions, nor the threads can show in them."""
-    random = np.random.RandomState(8)
-    images = random.randint(0, 256, (300, 784)).astype(np.uint8)
-    network = Network((784, 10, 10), dtype, seed=0)
-    fit(network, (images, random.randint(0, 10, 300)), iterations=20, progress=False)
-    assert zlib.crc32(network.parameters.tobytes()) == GOLDEN_TRAINED[dtype]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -107,15 +107,18 @@ def test_the_reader_of_imports_sees_them():
     assert len(MODULES) > 20
 
 
+COMPILING = ("fastdigit.jit", "fastdigit.threads")
+
+
 @pytest.mark.parametrize("module", within("fastdigit.data"))
 def test_data_know_neither_networks_nor_kernels(module):
-    allowed = ("fastdigit.data", "fastdigit.errors", "fastdigit.jit")
+    allowed = ("fastdigit.data", "fastdigit.errors", *COMPILING)
     assert [name for name in own_imports(module) if not inside(name, *allowed)] == []
 
 
 @pytest.mark.parametrize("module", within("fastdigit.kernels"))
 def test_kernels_know_neither_data_nor_networks(module):
-    allowed = ("fastdigit.kernels", "fastdigit.errors", "fastdigit.jit")
+    allowed = ("fastdigit.kernels", "fastdigit.errors", *COMPILING)
     assert [name for name in own_imports(module) if not inside(name, *allowed)] == []
 
 
@@ -133,6 +136,8 @@ ABOVE = [
 FORBIDDEN = {
     "fastdigit.errors": ["fastdigit."],
     "fastdigit.jit": ["fastdigit."],
+    "fastdigit.processors": ["numpy", "numba", "fastdigit."],
+    "fastdigit.threads": ["fastdigit.data", "fastdigit.kernels", "fastdigit.jit"],
     "fastdigit.optimizers": ["fastdigit."],
     "fastdigit.kernels.reference": ["numba", "fastdigit."],
     "fastdigit.kernels.simd": ["fastdigit.kernels.dense", "fastdigit.kernels.sweep"],

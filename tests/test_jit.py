@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,16 +19,16 @@ import warnings
 import numpy as np
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    from fastdigit.kernels.layout import plan, unpack
-    flat = np.zeros(3)
-    unpack(np.arange(48.0), plan((2, 1), 32)[0], 1.0, 1.0, flat)
-print(flat.tolist())
+    from fastdigit.data.csv_parser import parse_lines
+    table = np.zeros((2, 2), np.uint8)
+    parse_lines(table, np.array(list(b"1,22\\n"), np.uint8))
+print(table[0].tolist())
 print(len(caught))
 for warning in caught:
     print(warning.category.__name__, warning.message)
-print("hits", sum(unpack.stats.cache_hits.values()))
+print("hits", sum(parse_lines.stats.cache_hits.values()))
 """
-RESULT = "[0.0, 16.0, 32.0]"
+RESULT = "[1, 22]"
 
 
 def compiled_files(cache, ending):
@@ -50,9 +51,42 @@ def test_second_run_uses_what_the_first_compiled(filled_cache, output_of):
     assert lines == [RESULT, "0", "hits 1"]
 
 
+def test_compiled_code_is_loaded_without_the_compiler(filled_cache, output_of):
+    program = f"{PROGRAM}\nimport sys; print('numba.np.linalg' in sys.modules)"
+    lines = output_of(program, environment={"XDG_CACHE_HOME": str(filled_cache)})
+    assert lines[-2:] == ["hits 1", "False"]
+
+
 def test_the_directory_is_named_by_versions_and_sources(filled_cache):
     (directory,) = (filled_cache / "fastdigit" / "compiled").iterdir()
     assert re.fullmatch(r"numba-[\w.]+-llvmlite-[\w.]+-[0-9a-f]{16}", directory.name)
+
+
+def test_what_no_version_has_used_for_a_month_is_removed(tmp_path, output_of):
+    compiled = tmp_path / "fastdigit" / "compiled"
+    elsewhere = tmp_path / "elsewhere"
+    key = "numba-0.60.0-llvmlite-0.43.0-0123456789abcde"
+    old, recent, foreign, link = (
+        compiled / name for name in (f"{key}0", f"{key}1", "x", f"{key}2")
+    )
+    for directory in (old, recent, foreign, elsewhere):
+        directory.mkdir(parents=True)
+        (directory / "file").write_text("")
+    link.symlink_to(elsewhere)
+    for directory in (old, foreign, elsewhere, link):
+        os.utime(directory, (0, 0), follow_symlinks=False)
+    os.utime(recent, (time.time() - 29 * 86400,) * 2)
+    output_of(PROGRAM, environment={"XDG_CACHE_HOME": str(tmp_path)})
+    assert not old.exists()
+    for directory in (recent, foreign, elsewhere, link):
+        assert (directory / "file").exists(), directory
+    (own,) = set(compiled.iterdir()) - {recent, foreign, link}
+    os.utime(own, (0, 0))
+    old.mkdir()
+    os.utime(old, (0, 0))
+    output_of(PROGRAM, environment={"XDG_CACHE_HOME": str(tmp_path)})
+    assert time.time() - own.stat().st_mtime < 3600
+    assert old.exists()  # only a new version looks for old ones
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from fastdigit.data import Dataset, default_data, load_data, memory
+from fastdigit.data.default import downloaded
+from fastdigit.data.download import MNIST, default_folder
 from fastdigit.errors import DataError
 
 CSV = b"label,pixel0,pixel1\n3,0,255\n4,7,8\n"
@@ -161,8 +163,23 @@ def test_default_is_what_the_environment_names(tmp_path, monkeypatch):
         default_data("test")
 
 
-def test_default_without_any_file(monkeypatch):
+def test_default_is_what_was_downloaded(tmp_path, monkeypatch):
     monkeypatch.setenv("FASTDIGIT_DATA", "")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    folder = default_folder()
+    folder.mkdir(parents=True)
+    for name in MNIST:
+        assert downloaded() is None
+        content = IDX_IMAGES if "images" in name else IDX_LABELS
+        (folder / name).write_bytes(gzip.compress(content))
+    for subset in ("train", "test"):
+        assert is_expected(default_data(subset))
+    assert str(folder) in default_data().source
+
+
+def test_default_without_any_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTDIGIT_DATA", "")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     data = default_data("test")
     assert data.images.shape == (10_000, 784)
     assert data.labels.shape == (10_000,)

@@ -26,6 +26,20 @@ def test_weights_and_biases_are_views_of_the_parameters():
     network.weights[1][1, 2] = 7
     network.biases[1][1] = 8
     assert network.parameters[-3:].tolist() == [7, 0, 8]
+    network.weights[1] += 1
+    network.biases[-1] -= 1
+    assert network.parameters[-3:].tolist() == [8, -1, 7]
+
+
+def test_what_would_not_change_the_network_is_refused():
+    network = Network([4, 3, 2])
+    for arrays in (network.weights, network.biases):
+        for place in (0, -1, slice(None)):
+            with pytest.raises(TypeError, match=r"write into them.*weights\[0\]\[:\] = W"):
+                arrays[place] = np.zeros((3, 4))
+    for name in ("parameters", "weights", "biases"):
+        with pytest.raises(AttributeError, match=name):
+            setattr(network, name, [])
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])

@@ -9,7 +9,7 @@ from fastdigit import progress
 from fastdigit.history import History, Validation
 
 
-def told(reporter, iterations, validation=False):
+def told(reporter, iterations, validation=False, final=True):
     """Report so many iterations, as training does."""
     history = History("numpy", "floats", None)
     with reporter as report:
@@ -20,14 +20,19 @@ def told(reporter, iterations, validation=False):
             history.accuracy.append(iteration / 100)
             history.seconds.append(1.0)
             report(history)
+        if final:
+            if validation:
+                history.validation.append(Validation(iterations, 1.0, 0.98765))
+            history.final_loss, history.final_accuracy = 0.25, 0.75
+            report(history)
     return history
 
 
 def test_describe():
-    history = told(progress.silence(), 3)
+    history = told(progress.silence(), 3, final=False)
     assert progress.describe(history) == {"loss": "1.9800", "accuracy": "0.0200"}
-    history.validation.append(Validation(3, 1.0, 0.98765))
-    assert progress.describe(history)["dev"] == "0.9877"
+    history = told(progress.silence(), 3, validation=True)
+    assert progress.describe(history) == {"loss": "0.2500", "accuracy": "0.7500", "dev": "0.9877"}
 
 
 def test_lines_every_so_many_iterations_and_at_the_end(capsys):
@@ -38,13 +43,23 @@ def test_lines_every_so_many_iterations_and_at_the_end(capsys):
         "iteration     0/8  loss 2.0000  accuracy 0.0000  7 s left",
         "iteration     3/8  loss 1.9700  accuracy 0.0300  4 s left",
         "iteration     6/8  loss 1.9400  accuracy 0.0600  1 s left",
-        "iteration     7/8  loss 1.9300  accuracy 0.0700  0 s left",
+        "iteration     8/8  loss 0.2500  accuracy 0.7500  0 s left",
     ]
 
 
 def test_lines_with_validation(capsys):
     told(progress.lines(1, 1), 1, validation=True)
-    assert "dev 0.1235" in capsys.readouterr().err
+    first, last = capsys.readouterr().err.splitlines()
+    assert "dev 0.1235" in first
+    assert "dev 0.9877" in last
+
+
+def test_no_iterations(capsys):
+    told(progress.lines(0, 1), 0)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("iteration     0/0  loss 0.2500")
+    told(progress.bar(0), 0)
+    assert "loss=0.2500" in capsys.readouterr().err
 
 
 def test_bar_ends_with_the_last_scores(capsys):
@@ -54,7 +69,7 @@ def test_bar_ends_with_the_last_scores(capsys):
     last = err.split("\r")[-1]
     assert "training: 100%" in last
     assert "40/40" in last
-    assert "loss=1.6100, accuracy=0.3900, dev=0.1235" in last
+    assert "loss=0.2500, accuracy=0.7500, dev=0.9877" in last
 
 
 def test_bar_is_closed_when_training_stops_early(capsys):

@@ -2,43 +2,60 @@
 
 import zlib
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from fastdigit.jit import njit
-from fastdigit.kernels import simd
 from fastdigit.kernels.elementary import exp, log
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.simd import (
-    LANES,
+    ALIGNMENT,
+    UNITS,
     add,
+    add_each,
+    add_totals,
     advance,
-    broadcast,
-    convert,
+    affine,
     divide,
+    equal,
     fma,
-    gather,
+    fma_each,
+    fma_scalars,
     greater,
+    lanes,
     load,
     maximum,
     multiply,
     pointer,
-    scatter,
+    record,
     select,
     splat,
     store,
+    store_each,
     subtract,
     total,
+    where_positive,
+    zeros,
 )
 
 DTYPES = [np.float32, np.float64]
+LANES = {np.float32: 16, np.float64: 8}
+
+
+class Three(NamedTuple):
+    """What a record is read into."""
+
+    first: int
+    second: int
+    third: int
 
 
 @njit()
-def arithmetic(a, b, c, out):
+def lanewise(a, b, c, out):
     """Write the result of every lanewise operation to a row of its own."""
-    for i in range(0, a.size, LANES):
+    for i in range(0, a.size, lanes(pointer(a))):
         x, y, z = load(pointer(a), i), load(pointer(b), i), load(pointer(c), i)
         store(pointer(out[0]), i, add(x, y))
         store(pointer(out[1]), i, subtract(x, y))
@@ -46,46 +63,84 @@ def arithmetic(a, b, c, out):
         store(pointer(out[3]), i, divide(x, y))
         store(pointer(out[4]), i, maximum(x, y))
         store(pointer(out[5]), i, select(greater(x, y), z, x))
-        store(pointer(out[6]), i, fma(x, y, z))
+        store(pointer(out[6]), i, select(equal(x, y), z, x))
+        store(pointer(out[7]), i, fma(x, y, z))
 
 
 @njit()
-def memory(source, out):
+def memory(source, numbers, out, found):
     """Move elements in every way there is, each into a row of its own."""
     p = pointer(source)
-    store(pointer(out[0]), 0, load(p, LANES))
-    store(pointer(out[1]), LANES, load(advance(p, LANES), 0))
-    store(pointer(out[2]), 0, broadcast(p, 5))
-    store(pointer(out[3]), 0, gather(p, 3))
-    scatter(advance(pointer(out[4]), 1), 2, load(p, 0))
-    store(pointer(out[5]), 0, splat(p, 0.1))
-    store(pointer(out[6]), 0, splat(p, 7))
-    out[7, 0] = total(load(p, 0))
-    out[7, 1] = p[9]
+    width = lanes(p)
+    store(pointer(out[0]), 0, load(p, width))
+    store(pointer(out[1]), width, load(advance(p, 2 * width), 0))
+    store(pointer(out[2]), 0, splat(p, 0.1))
+    store(pointer(out[3]), 0, splat(p, 7))
+    advance(pointer(out[4]), 3)[2] = p[9]
+    three = record(Three, advance(pointer(numbers), 1))
+    found[:] = (width, three.first, three.second, three.third)
 
 
 @njit()
-def converted(source, first, target):
-    """Convert 16 elements from an offset on, which is aligned neither here nor there."""
-    convert(advance(pointer(source), first), advance(pointer(target), first))
+def totals(source, out):
+    for i in range(len(out)):
+        out[i] = total(load(pointer(source[i]), 0))
+
+
+@njit(inner=True)
+def bundle_at(p):
+    """Return a bundle of vectors that lie one after the other, without the help of `simd`."""
+    w = lanes(p)
+    return (
+        load(p, 0),
+        load(p, w),
+        load(p, 2 * w),
+        load(p, 3 * w),
+        load(p, 4 * w),
+        load(p, 5 * w),
+        load(p, 6 * w),
+        load(p, 7 * w),
+        load(p, 8 * w),
+        load(p, 9 * w),
+    )
+
+
+@njit()
+def bundled(given, rows, x, floor, numbers, first, out):
+    """Write what every operation on bundles returns to rows of its own."""
+    bundle, p = bundle_at(pointer(given)), pointer(rows)
+    v, low = load(pointer(x), 0), load(pointer(floor), 0)
+    n = advance(pointer(numbers), first)
+    store_each(pointer(out[0]), bundle)
+    store_each(pointer(out[1]), zeros(p))
+    store_each(pointer(out[2]), add_each(p, bundle))
+    store_each(pointer(out[3]), fma_each(v, p, bundle))
+    store_each(pointer(out[4]), fma_scalars(v, n, bundle))
+    store_each(pointer(out[5]), affine(bundle, v, n, low))
+    store_each(pointer(out[6]), where_positive(p, bundle))
+
+
+@njit()
+def totals_of_bundles(given, first, sums):
+    add_totals(advance(pointer(sums), first), bundle_at(pointer(given)))
 
 
 @njit()
 def exponentials(x, out):
-    for i in range(0, x.size, LANES):
+    for i in range(0, x.size, lanes(pointer(x))):
         store(pointer(out), i, exp(load(pointer(x), i)))
 
 
 @njit()
 def logarithms(x, out):
-    for i in range(0, x.size, LANES):
+    for i in range(0, x.size, lanes(pointer(x))):
         store(pointer(out), i, log(load(pointer(x), i)))
 
 
 def filled(numbers, dtype):
     """Return the numbers in aligned memory, filled up with ones to whole vectors."""
     numbers = np.asarray(numbers).ravel()
-    memory = aligned(-(-numbers.size // LANES) * LANES, dtype)
+    memory = aligned(-(-numbers.size // 16) * 16, dtype)
     memory[:] = 1
     memory[: numbers.size] = numbers
     return memory
@@ -99,9 +154,10 @@ def applied(kernel, numbers, dtype):
 
 
 def same(found, expected):
-    """Require the same numbers, NaN in the same places and zeros of the same sign."""
+    """Require the same numbers, NaN in the same places, and zeros of the same sign."""
     np.testing.assert_array_equal(found, expected)
-    np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
+    known = ~np.isnan(expected)
+    np.testing.assert_array_equal(np.signbit(found)[known], np.signbit(expected)[known])
 
 
 def special(dtype):
@@ -110,65 +166,48 @@ def special(dtype):
     return np.array([*numbers, *np.negative(numbers), np.nan], dtype)
 
 
+def drawn(random, shape):
+    """Return numbers of both signs and many sizes."""
+    return (random.rand(*shape) - 0.5) * 2.0 ** random.randint(-30, 30, shape)
+
+
 def operands(dtype):
-    """Return three arrays: all pairs of special numbers, then random ones of many sizes."""
-    random = np.random.RandomState(2)
+    """Return three arrays: all pairs of special numbers, then random ones."""
     numbers = special(dtype)
     a, b = (grid.ravel() for grid in np.meshgrid(numbers, numbers))
     c = numbers[(7 * np.arange(a.size) + np.arange(a.size) // numbers.size) % numbers.size]
-    drawn = (random.rand(3, 512) - 0.5) * 2.0 ** random.randint(-30, 30, (3, 512))
+    random = drawn(np.random.RandomState(2), (3, 512))
     return [
         filled(np.concatenate([x, y.astype(dtype)]), dtype)
-        for x, y in zip((a, b, c), drawn, strict=True)
+        for x, y in zip((a, b, c), random, strict=True)
     ]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_arithmetic(dtype):
-    a, b, c = operands(dtype)
-    out = aligned((7, a.size), dtype)
-    arithmetic(a, b, c, out)
-    with np.errstate(all="ignore"):
-        expected = [a + b, a - b, a * b, a / b]
-    for row, numbers in enumerate(expected):
-        known = ~np.isnan(numbers)
-        same(out[row][known], numbers[known])
-        assert np.isnan(out[row][~known]).all()
-    # Of NaN and a number, and of zeros of both signs, the second one.
-    same(out[4], np.where(a > b, a, b))
-    same(out[5], np.where(a > b, c, a))
+def fused(a, b, c, dtype):
+    """Return a * b + c as IEEE 754 defines it: exact, and then rounded once."""
+    arrays = np.broadcast_arrays(a, b, c)
+    numbers = [_fused(*map(float, row), dtype) for row in zip(*map(np.ravel, arrays), strict=True)]
+    return np.array(numbers, dtype).reshape(arrays[0].shape)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_fma_rounds_once(dtype):
-    a, b, c = operands(dtype)
-    # Products that cancel against the third number up to their last bits.
-    with np.errstate(all="ignore"):
-        c[-256:] = -(a[-256:] * b[-256:])
-    out = aligned((7, a.size), dtype)
-    arithmetic(a, b, c, out)
-    with np.errstate(all="ignore"):
-        twice = a * b + c
-    finite = np.isfinite(a) & np.isfinite(b) & np.isfinite(c)
-    different = 0
-    for x, y, z, found, rough in zip(
-        *(n[finite].tolist() for n in (a, b, c, out[6], twice)), strict=True
-    ):
-        exact = Fraction(x) * Fraction(y) + Fraction(z)
-        assert found == rounded(exact, dtype), (x, y, z)
-        different += found != rough
-    assert different > 100
-    assert np.isnan(out[6][np.isnan(a) | np.isnan(b) | np.isnan(c)]).all()
-    infinite = np.isinf(a) & (b == 1) & np.isfinite(c)
-    assert infinite.any()
-    same(out[6][infinite], a[infinite])
+def _fused(a, b, c, dtype):
+    if not np.isfinite([a, b, c]).all():
+        if np.isfinite([a, b]).all():
+            return c
+        with np.errstate(all="ignore"):
+            return np.float64(a) * b + c
+    product = Fraction(a) * Fraction(b)
+    exact = product + Fraction(c)
+    if exact:
+        return np.copysign(rounded(exact, dtype), 1 if exact > 0 else -1)
+    if product or c:  # they cancel
+        return 0.0
+    return np.copysign(0.0, a) * np.copysign(1.0, b) + c
 
 
 def rounded(exact, dtype):
     """Return the number of this type nearest to a fraction, the even one of two."""
     limits = np.finfo(dtype)
-    if exact == 0:
-        return 0.0
     # The exponent of the last bit: of the leading bit minus the bits of the mantissa.
     size = abs(exact)
     leading = size.numerator.bit_length() - size.denominator.bit_length()
@@ -177,49 +216,136 @@ def rounded(exact, dtype):
     last = max(leading - limits.nmant, limits.minexp - limits.nmant)
     whole = round(exact / Fraction(2) ** last)
     if abs(whole) * Fraction(2) ** last > Fraction(float(limits.max)):
-        return np.inf if exact > 0 else -np.inf
+        return np.inf
     return float(whole * Fraction(2) ** last)
+
+
+def folded(vectors):
+    """Return the sum of each vector's lanes: the upper half is added to the lower, and so on."""
+    while vectors.shape[-1] > 1:
+        half = vectors.shape[-1] // 2
+        vectors = vectors[..., :half] + vectors[..., half:]
+    return vectors[..., 0]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_arithmetic(dtype):
+    a, b, c = operands(dtype)
+    out = aligned((8, a.size), dtype)
+    lanewise(a, b, c, out)
+    with np.errstate(all="ignore"):
+        expected = [a + b, a - b, a * b, a / b]
+    for row, numbers in enumerate(expected):
+        same(out[row], numbers)
+    # Of NaN and a number, and of zeros of both signs, the second one.
+    same(out[4], np.where(a > b, a, b))
+    same(out[5], np.where(a > b, c, a))
+    same(out[6], np.where(a == b, c, a))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_fma_rounds_once(dtype):
+    a, b, c = operands(dtype)
+    # Products that cancel against the third number up to their last bits.
+    with np.errstate(all="ignore"):
+        c[-256:] = -(a[-256:] * b[-256:])
+    out = aligned((8, a.size), dtype)
+    lanewise(a, b, c, out)
+    same(out[7], fused(a, b, c, dtype))
+    with np.errstate(all="ignore"):
+        assert (out[7] != a * b + c).sum() > 150
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_memory(dtype):
     source = aligned(64, dtype)
     source[:] = np.random.RandomState(0).rand(64)
-    out = aligned((8, 64), dtype)
+    out, found = aligned((5, 64), dtype), np.zeros(4, np.int64)
     out[:] = -1
-    memory(source, out)
-    expected = np.full((8, 64), -1, dtype)
-    expected[0, :16] = source[16:32]
-    expected[1, 16:32] = source[16:32]
-    expected[2, :16] = source[5]
-    expected[3, :16] = source[:48:3]
-    expected[4, 1:32:2] = source[:16]
-    expected[5, :16] = dtype(0.1)
-    expected[6, :16] = 7
-    folded = source[:16]
-    while len(folded) > 1:
-        half = len(folded) // 2
-        folded = folded[:half] + folded[half:]
-    expected[7, :2] = folded[0], source[9]
+    memory(source, np.arange(10, 70, 10), out, found)
+    width = LANES[dtype]
+    assert found.tolist() == [width, 20, 30, 40]
+    assert width * source.itemsize == ALIGNMENT
+    expected = np.full((5, 64), -1, dtype)
+    expected[0, :width] = source[width : 2 * width]
+    expected[1, width : 2 * width] = source[2 * width : 3 * width]
+    expected[2, :width] = 0.1
+    expected[3, :width] = 7
+    expected[4, 5] = source[9]
     same(out, expected)
 
 
-@pytest.mark.parametrize("target", DTYPES)
-@pytest.mark.parametrize("first", [0, 1, 7])
-def test_convert(target, first):
-    source = np.arange(256, dtype=np.uint8)[::-1].copy()
-    for start in range(first, 256 - LANES + 1, LANES):
-        out = np.full(256, -1, target)
-        converted(source, start, out)
-        expected = np.full(256, -1, target)
-        expected[start : start + LANES] = source[start : start + LANES]
-        same(out, expected)
-    floats = np.random.RandomState(1).rand(64).astype(target)
-    floats[first : first + 4] = [np.nan, np.inf, -0.0, np.finfo(target).smallest_subnormal]
-    out = np.zeros(64, target)
-    converted(floats, first, out)
-    same(out[first : first + LANES], floats[first : first + LANES])
-    assert not out[first + LANES :].any()
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_order_of_a_total(dtype):
+    source = aligned((300, LANES[dtype]), dtype)
+    source[:] = drawn(np.random.RandomState(3), source.shape)
+    source[200:] = np.random.RandomState(4).choice(special(dtype), source[200:].shape)
+    found = np.zeros(len(source), dtype)
+    totals(source, found)
+    with np.errstate(all="ignore"):
+        same(found, folded(source))
+        neighbours = source.reshape(300, -1, 2).sum(axis=2)
+        others = source.sum(axis=1), folded(neighbours), folded(source[:, ::-1])
+    # Only this order gives these bits; that of the two halves cannot show.
+    assert [np.any((found != other)[:200]) for other in others] == [True, True, False]
+
+
+# --- bundles -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("numbers", ["ordinary", "special"])
+@pytest.mark.parametrize("first", [0, 1, 13])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bundles(dtype, first, numbers):
+    random = np.random.RandomState(first)
+    width = LANES[dtype]
+    given, rows, x, floor = (aligned(s, dtype) for s in [(UNITS, width)] * 2 + [width] * 2)
+    scalars = np.zeros(40, dtype)
+    for array in (given, rows, x, floor, scalars):
+        if numbers == "ordinary":
+            array[:] = drawn(random, array.shape)
+        else:
+            array[:] = random.choice(special(dtype), array.shape)
+    out = aligned((7, UNITS + 2, width), dtype)
+    out[:] = -1
+    bundled(given, rows, x, floor, scalars, first, out)
+    each = scalars[first : first + UNITS, None]
+    z = fused(given, x, each, dtype)
+    with np.errstate(all="ignore"):
+        expected = [
+            given,
+            np.zeros_like(given),
+            given + rows,
+            fused(x, rows, given, dtype),
+            fused(x, each, given, dtype),
+            np.where(floor > z, floor, z),
+            np.where(rows > 0, given, dtype(0)),
+        ]
+    for found, vectors in zip(out, expected, strict=True):
+        same(found[:UNITS], vectors)
+        assert (found[UNITS:] == -1).all()
+
+
+@pytest.mark.parametrize("numbers", ["ordinary", "special"])
+@pytest.mark.parametrize("first", [0, 1, 13])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_totals_of_bundles_have_the_order_of_a_total(dtype, first, numbers):
+    random = np.random.RandomState(first)
+    given = aligned((UNITS, LANES[dtype]), dtype)
+    sums = np.zeros(40, dtype)
+    for array in (given, sums):
+        if numbers == "ordinary":
+            array[:] = drawn(random, array.shape)
+        else:
+            array[:] = random.choice(special(dtype), array.shape)
+    if numbers == "special":  # or else nearly all sums are infinite or NaN
+        given[5:] = random.choice([0.0, -0.0, 1.5, -3, np.finfo(dtype).eps], given[5:].shape)
+        sums[:] = np.where(np.isfinite(sums), sums, -0.0)
+    expected = sums.copy()
+    with np.errstate(all="ignore"):
+        expected[first : first + UNITS] += folded(given)
+    totals_of_bundles(given, first, sums)
+    same(sums, expected)
 
 
 # --- exp and log ---------------------------------------------------------------------------------
@@ -312,12 +438,9 @@ def test_exp_and_log_have_their_bits():
 @pytest.mark.parametrize("processor", ["nehalem", "haswell"])
 def test_exp_and_log_have_the_same_bits_on_older_processors(processor, output_of):
     """Nehalem has vectors of 4 float32 and no fma, haswell vectors of 8."""
+    # Without the empty list of features Numba adds all that this processor has.
     lines = output_of(
         "import test_simd; print(test_simd.checksums())",
-        environment={"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": None},
+        environment={"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""},
     )
     assert lines == [str(GOLDEN)]
-
-
-def test_a_vector_fills_whole_cache_lines():
-    assert LANES * np.dtype(np.float32).itemsize == simd.ALIGNMENT

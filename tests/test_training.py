@@ -13,6 +13,7 @@ import pytest
 
 from fastdigit import DataError, Dataset, DivergenceError, Network, fit
 from fastdigit import training as module
+from fastdigit.data import as_images
 
 SIZES = (12, 5, 4)
 
@@ -52,6 +53,10 @@ def trained(iterations, *, sizes=SIZES, seed=1, data=None, **options):
         ("learning_rate", None, r"learning_rate=None"),
         ("threads", 1.5, r"threads=1.5"),
         ("threads", "2", r"threads='2'"),
+        ("iterations", None, r"iterations=None"),
+        ("every", 2.5, r"every=2.5"),
+        ("backend", None, r"backend=None"),
+        ("storage", 3, r"storage=3"),
     ],
 )  # fmt: skip
 def test_wrong_arguments_are_named(argument, value, message):
@@ -60,6 +65,29 @@ def test_wrong_arguments_are_named(argument, value, message):
     with pytest.raises(ValueError, match=message):
         fit(network, examples(), progress=False, **{"iterations": 1} | {argument: value})
     np.testing.assert_array_equal(network.parameters, before)
+
+
+@pytest.mark.parametrize("network", [None, "784-10-10", [784, 10, 10], Network])
+def test_what_is_no_network_is_refused(network):
+    with pytest.raises(TypeError, match=re.escape(f"network={network!r}; it must be a Network")):
+        fit(network, examples(), progress=False)
+
+
+@pytest.mark.parametrize("callbacks", [None, print, [None], "stop"])
+def test_what_are_no_callbacks_is_refused(callbacks):
+    with pytest.raises(TypeError, match="it must be a list of functions"):
+        fit(Network(SIZES), examples(), iterations=1, progress=False, callbacks=callbacks)
+
+
+@pytest.mark.parametrize("place", ["data", "validation"])
+@pytest.mark.parametrize("wrong", ["train.csv", 17, {"images": 1}])
+def test_what_are_no_data_is_named(place, wrong):
+    arguments = {"data": examples(), place: wrong}
+    kind = type(wrong).__name__
+    with pytest.raises(
+        DataError, match=rf"{place} must be a Dataset or .*of type {kind}; load_data"
+    ):
+        fit(Network(SIZES), progress=False, **arguments)
 
 
 def test_wrong_threads_are_refused_on_every_backend():
@@ -137,8 +165,16 @@ def test_the_forms_of_data_train_alike():
 def test_unscaled_floats_are_used_as_they_are_with_a_warning():
     images, labels = examples()
     network = Network(SIZES)
-    with pytest.warns(UserWarning, match="look unscaled"):
-        fit(network, (images.astype(np.float32), labels), iterations=1, progress=False)
+    floats = images.astype(np.float32)
+    for use in (
+        lambda: fit(network, (floats, labels), iterations=1, progress=False),
+        lambda: network.predict(floats),
+        lambda: network.accuracy(floats, labels),
+        lambda: as_images(floats),
+    ):
+        with pytest.warns(UserWarning, match="look unscaled") as caught:
+            use()
+        assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_data_are_not_changed():
@@ -198,6 +234,25 @@ def test_validation_is_scored_every_so_often_and_at_the_end():
     ]
 
 
+def test_each_part_has_its_own_clock():
+    slow = [lambda network, history: time.sleep(0.01)]
+    began = time.perf_counter()
+    _, history = trained(10, validation=examples(30, seed=9), callbacks=slow)
+    took = time.perf_counter() - began
+    inside = sum(history.seconds) + history.validation_seconds
+    assert inside + 0.1 < history.train_seconds
+    assert min(history.compile_seconds, history.prepare_seconds, history.validation_seconds) > 0
+    parts = history.compile_seconds + history.prepare_seconds + history.train_seconds
+    assert parts < took < parts + 0.1
+
+
+def test_final_scores_are_those_of_the_trained_network():
+    network, history = trained(7)
+    assert history.final_accuracy == network.accuracy(*examples())
+    _, longer = trained(8)
+    assert longer.loss[7] == history.final_loss
+
+
 def test_validation_does_not_change_training():
     held_out = examples(30, seed=9)
     np.testing.assert_array_equal(
@@ -208,6 +263,7 @@ def test_validation_does_not_change_training():
 @pytest.mark.parametrize("validation", [None, examples(30, seed=9)])
 def test_no_iterations(validation):
     network, history = trained(0, validation=validation)
+    assert history.final_accuracy == network.accuracy(*examples())
     np.testing.assert_array_equal(network.parameters, Network(SIZES, "float64", seed=1).parameters)
     assert len(history) == 0
     assert [score.iteration for score in history.validation] == ([0] if validation else [])
@@ -254,7 +310,7 @@ def test_lines_where_nobody_watches(capsys):
     out, err = capsys.readouterr()
     assert out == ""
     lines = err.splitlines()
-    assert [line.split()[1] for line in lines] == ["0/25", "10/25", "20/25", "24/25"]
+    assert [line.split()[1] for line in lines] == ["0/25", "10/25", "20/25", "25/25"]
     assert all(
         re.fullmatch(
             r"iteration +\d+/25  loss \d\.\d{4}  accuracy [01]\.\d{4}  dev [01]\.\d{4}  0 s left",

@@ -1,10 +1,13 @@
 """The command ``fastdigit``: arguments in, calls out.
 
-Exit codes: 0 good, 1 the work failed, 2 the arguments are wrong, 130 interrupted, 143 terminated.
+Exit codes: 0 good, 1 the work failed, 2 the arguments are wrong, 129 hung up, 130 interrupted,
+143 terminated.
 Each command imports what it needs when it runs, so that ``--help`` answers at once.
 """
 
 import argparse
+import atexit
+import gc
 import signal
 import sys
 import threading
@@ -15,15 +18,20 @@ from types import FrameType
 
 from fastdigit import __version__
 from fastdigit.cli import commands
-from fastdigit.cli.arguments import ArgumentError
+from fastdigit.cli.arguments import ArgumentError, in_options
 from fastdigit.cli.streams import forgiving_streams, note, say_error, say_warning
 from fastdigit.errors import DataError, DivergenceError
 
-GOOD, FAILED, WRONG_ARGUMENTS, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+GOOD, FAILED, WRONG_ARGUMENTS, INTERRUPTED = 0, 1, 2, 130
+BY_SIGNAL = 128
+"""Added to the number of the signal that ended a command."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: whatever stops for Ctrl-C, and saves what it has, stops for this too."""
+    """SIGTERM or SIGHUP: what stops for Ctrl-C, and saves what it has, stops for these, too."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments
         Without the name of the program; by default those that it was called with.
     """
+    spare_garbage_collection()
     with forgiving_streams(), warnings.catch_warnings(), termination_as_interrupt():
         warnings.showwarning = say_warning
         parser = build_parser()
@@ -45,9 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return GOOD
         except SystemExit as error:
             return error.code if isinstance(error.code, int) else FAILED
-        except Terminated:
+        except Terminated as error:
             note("terminated")
-            return TERMINATED
+            return BY_SIGNAL + error.number
         except KeyboardInterrupt:
             note("interrupted")
             return INTERRUPTED
@@ -55,8 +64,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say_error(str(error))
             return WRONG_ARGUMENTS
         except (DataError, DivergenceError, OSError, MemoryError) as error:
-            say_error(describe(error))
+            say_error(in_options(describe(error)))
             return FAILED
+
+
+def spare_garbage_collection() -> None:
+    """Look for garbage seldom, and not at the end.
+
+    Imports leave none, and looking for it takes a tenth of their time; what a process that ends
+    leaves is given back as a whole, which saves 0.2 s.
+    """
+    gc.set_threshold(50_000)
+    atexit.register(gc.freeze)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -84,16 +103,25 @@ def describe(error: BaseException) -> str:
 
 @contextmanager
 def termination_as_interrupt() -> Iterator[None]:
-    """Turn SIGTERM into `Terminated`; only the main thread may, so elsewhere nothing changes."""
+    """Turn SIGTERM and SIGHUP into `Terminated`; what is ignored, as by nohup, stays ignored.
+
+    Only the main thread may do that, so elsewhere nothing changes.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated
+        raise Terminated(number)
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    signals = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]
+    before = {
+        number: signal.signal(number, terminate)
+        for number in signals
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

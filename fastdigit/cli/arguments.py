@@ -3,18 +3,27 @@
 import argparse
 import math
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastdigit.cli.streams import say
+from fastdigit.errors import DataError
 
 if TYPE_CHECKING:
     from fastdigit.data import Dataset
 
-HOW_TO_GET_MNIST = (
-    "for MNIST, run: fastdigit download mnist, then pass its folder or set FASTDIGIT_DATA to it"
+HOW_TO_GET_MNIST = "for MNIST, run: fastdigit download mnist"
+
+
+CSV_DEFAULTS = {"header": True, "label_column": "auto", "allow_missing_newline": False}
+SPELLED = (
+    ("header=False", "--no-header"),
+    ('label_column="first"', "--label-column first"),
+    ("allow_missing_newline=True", "--allow-missing-newline"),
 )
+"""What messages of `fastdigit.load_data` tell to pass, and what does so on the command line."""
 
 
 class ArgumentError(Exception):
@@ -74,6 +83,49 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         "without it FASTDIGIT_DATA, or else built-in digits",
     )
     parser.add_argument("--data", dest="data_option", metavar="DATA", help="the same as DATA")
+    add_csv(parser)
+
+
+def add_csv(parser: argparse.ArgumentParser) -> None:
+    """Add how a CSV file differs from Kaggle's."""
+    parser.add_argument(
+        "--no-header",
+        dest="header",
+        action="store_false",
+        help="CSV: the first line is no header (needs --label-column)",
+    )
+    parser.add_argument(
+        "--label-column",
+        type=column,
+        default="auto",
+        metavar="COLUMN",
+        help="CSV: first, last, a name, or a number from 0; none if there are images alone "
+        "(default: the first, if it is named label)",
+    )
+    parser.add_argument(
+        "--allow-missing-newline",
+        action="store_true",
+        help="CSV: the file is complete, although its last line has no line end",
+    )
+
+
+def column(text: str) -> str | int | None:
+    """Parse which column holds the labels: a name, a number, or none of them."""
+    if text.lower() == "none":
+        return None
+    return int(text) if re.fullmatch(r"-?[0-9]+", text) else text
+
+
+def csv_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what `add_csv` parsed, as `fastdigit.load_data` takes it."""
+    return {name: getattr(options, name) for name in CSV_DEFAULTS}
+
+
+def in_options(message: str) -> str:
+    """Return an error message with options of the command in the place of Python's arguments."""
+    for python, option in SPELLED:
+        message = message.replace(python, option)
+    return message
 
 
 def add_classes(parser: argparse.ArgumentParser) -> None:
@@ -118,12 +170,12 @@ def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[str | Path | 
     OSError
         If a file cannot be written, before anything else is done.
     """
-    from fastdigit.storage import check_writable
-
     taken = {os.path.realpath(path): "is also read" for path in inputs if path}
     for path in outputs:
         if path is None:
             continue
+        from fastdigit.storage import check_writable
+
         place = os.path.realpath(path)
         if place in taken:
             raise ArgumentError(f"{path} {taken[place]}; write to another file")
@@ -141,8 +193,11 @@ def apply_threads(threads: int | None) -> None:
 
 
 def names_data(options: argparse.Namespace) -> bool:
-    """Return whether the arguments or the environment name data, so that none need be drawn."""
-    return bool(options.data or options.data_option or os.environ.get("FASTDIGIT_DATA"))
+    """Return whether there are data in files, so that none need be drawn."""
+    from fastdigit.data.default import downloaded
+
+    named = options.data or options.data_option or os.environ.get("FASTDIGIT_DATA")
+    return bool(named or downloaded())
 
 
 def load(options: argparse.Namespace, subset: str) -> "Dataset":
@@ -151,12 +206,28 @@ def load(options: argparse.Namespace, subset: str) -> "Dataset":
         raise ArgumentError("DATA was given twice, as an argument and as --data; give one of them")
     from fastdigit.data import default_data, load_data
 
+    csv = csv_options(options)
     place = options.data or options.data_option
     if place:
-        return load_data(place, subset)
+        return load_data(place, subset, **csv)
+    if csv != CSV_DEFAULTS:
+        raise ArgumentError("options for CSV need DATA, the file that they are about")
     data = default_data(subset)
     if os.environ.get("FASTDIGIT_DATA"):
         say(f"no DATA given, so this uses what FASTDIGIT_DATA names: {data.source}")
+    elif names_data(options):
+        say(f"no DATA given, so this uses {data.source}")
     else:
         say(f"no DATA given, so this uses {data.source}; {HOW_TO_GET_MNIST}")
     return data
+
+
+def check_classes(data: "Dataset", classes: int) -> None:
+    """Raise DataError, and say how many classes would do, if a label is not below their number."""
+    if data.labels is not None and len(data) and data.labels.max() >= classes:
+        highest = int(data.labels.max())
+        raise DataError(
+            f"{data.source}: row {int(data.labels.argmax())} has label {highest}, but the labels "
+            f"of {classes} classes are 0 to {classes - 1}; if it is right, use "
+            f"--classes {highest + 1}"
+        )

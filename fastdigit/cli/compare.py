@@ -90,6 +90,7 @@ def run(options: argparse.Namespace) -> None:
     before = machine()
     rows = options.rows or (KAGGLE_ROWS if arguments.names_data(options) else BUILT_IN_ROWS)
     data = arguments.load(options, "train").head(rows)
+    arguments.check_classes(data, options.classes)
     train, dev = data.split(options.dev, options.seed)
     task = _task(options, train)
     say(f"{data.summary()}\n{len(train):,} for training, {len(dev):,} held out")
@@ -129,13 +130,11 @@ def _names(given: str | None) -> list[str]:
 
 
 def _task(options: argparse.Namespace, train: "Dataset") -> "Task":
-    from fastdigit.data import as_labels
     from fastdigit.measure.contenders import Task
     from fastdigit.measure.threads import allowed
 
     if train.labels is None:
         raise DataError(f"{train.source} has no labels, so nothing can be learned from it")
-    as_labels(train.labels, classes=options.classes)
     sizes = (train.images.shape[1], options.hidden, options.classes)
     threads = options.threads or allowed()
     return Task(train.images, train.labels, sizes, options.seed, options.lr, threads)

@@ -34,4 +34,7 @@ def run(options: argparse.Namespace) -> None:
     place = shlex.quote(str(folder))
     say(f"MNIST is in {folder}")
     say(f"use it by: fastdigit train {place}")
-    say(f"or for everything: export FASTDIGIT_DATA={place}")
+    if options.directory is None:
+        say("it is also what all commands use that are given no data")
+    else:
+        say(f"or for everything: export FASTDIGIT_DATA={place}")

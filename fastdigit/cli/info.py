@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from fastdigit.cli import roofline
 from fastdigit.cli.streams import say
 
 
@@ -12,23 +13,31 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser = subparsers.add_parser(
         "info", help="show versions, processor, threads, compiled code and data"
     )
+    parser.add_argument(
+        "--warm-up",
+        action="store_true",
+        help="compile everything first, so that nothing has to be compiled later",
+    )
+    roofline.add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Print facts, one a line."""
-    import numba
+    roofline.check(options)
+    if options.warm_up:
+        from fastdigit.cli.warm_up import warm_up
 
+        warm_up()
     from fastdigit.measure.machine import machine
-    from fastdigit.measure.threads import allowed
     from fastdigit.reporting.tables import pairs
+    from fastdigit.threads import available_threads, launch
 
-    numba.get_num_threads()  # starts the threads, so that their layer is known
+    launch()  # so that their layer is known
     facts = machine()
     cpu, memory, versions = facts["cpu"], facts["memory"], facts["versions"]
     load = facts["load_average"]
     blas_threads = facts["blas_threads"]
-    given = os.environ.get("NUMBA_NUM_THREADS")
     say(
         pairs(
             [
@@ -41,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
                 ("vectors", " ".join(cpu["vectors"]) or "unknown"),
                 ("caches", ", ".join(f"{name} {size}" for name, size in cpu["caches"].items())),
                 ("cores", f"{cpu['cores_allowed']} allowed of {cpu['cores']}"),
-                ("threads", f"{allowed()}" + (f" (NUMBA_NUM_THREADS={given})" if given else "")),
+                ("threads", f"{available_threads()}{threads_reason(cpu['cores_allowed'])}"),
                 ("thread layer", facts["threading_layer"] or "unknown"),
                 ("load average", ", ".join(map(str, load)) if load else "unknown"),
                 ("memory", f"{memory['available_gb']} of {memory['total_gb']} GB available"),
@@ -50,6 +59,18 @@ def run(options: argparse.Namespace) -> None:
             ]
         )
     )
+    if options.roofline:
+        roofline.run(options)
+
+
+def threads_reason(cores: int) -> str:
+    """Return what the number of threads comes from, unless it is that of the cores."""
+    from fastdigit.processors import quota
+
+    given, limit = os.environ.get("NUMBA_NUM_THREADS"), quota()
+    if given:
+        return f" (NUMBA_NUM_THREADS={given})"
+    return f" (a quota of {limit:g} processors)" if limit and limit < cores else ""
 
 
 def compiled_code() -> str:

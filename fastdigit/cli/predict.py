@@ -3,7 +3,7 @@
 import argparse
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastdigit.cli import arguments
 from fastdigit.cli.streams import note, say
@@ -42,6 +42,7 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         metavar="CSV",
         help="write the labels of a table as Kaggle wants them: ImageId,Label",
     )
+    arguments.add_csv(parser)
     arguments.add_compute(parser)
     parser.set_defaults(run=run)
 
@@ -78,7 +79,8 @@ def _read_picture(options: argparse.Namespace, network: "Network", path: Path) -
 
 
 def _read_table(options: argparse.Namespace, network: "Network", path: Path) -> None:
-    labels = network.predict(_images(path), backend=options.backend, threads=options.threads)
+    images = _images(path, arguments.csv_options(options))
+    labels = network.predict(images, backend=options.backend, threads=options.threads)
     if options.output is None:
         say("\n".join(map(str, labels.tolist())))
         return
@@ -88,15 +90,16 @@ def _read_table(options: argparse.Namespace, network: "Network", path: Path) -> 
     note(f"{len(labels):,} labels are in {options.output}")
 
 
-def _images(path: Path) -> "npt.NDArray[np.uint8]":
+def _images(path: Path, csv: dict[str, Any]) -> "npt.NDArray[np.uint8]":
     from fastdigit.data import load_data
     from fastdigit.data.compressed import first_bytes
 
     # Labels are not needed. IDX files and archives may lack them; in a CSV file, only its header
     # tells which column is no pixel.
-    binary = path.is_file() and first_bytes(path).startswith((b"\0\0", b"PK"))
+    if path.is_file() and first_bytes(path).startswith((b"\0\0", b"PK")):
+        csv = {"label_column": None}
     try:
-        return load_data(path, "test", label_column=None if binary else "auto").images
+        return load_data(path, "test", **csv).images
     except DataError as error:
         if path.exists():
             raise

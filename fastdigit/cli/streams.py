@@ -1,5 +1,6 @@
 """Standard output and error: what is said there, and what happens when nobody listens."""
 
+import errno
 import io
 import os
 import sys
@@ -16,21 +17,28 @@ class Forgiving:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        # A terminal that was closed says that its device is broken.
+        self._gone = {errno.EPIPE, errno.EIO} if _is_terminal(stream) else {errno.EPIPE}
 
     def write(self, text: str) -> int:
         """Write, unless nobody reads any more."""
         try:
             return self._stream.write(text)
-        except BrokenPipeError:
-            hush(self._stream)
+        except OSError as error:
+            self._go_quiet(error)
             return len(text)
 
     def flush(self) -> None:
         """Flush, unless nobody reads any more."""
         try:
             self._stream.flush()
-        except BrokenPipeError:
-            hush(self._stream)
+        except OSError as error:
+            self._go_quiet(error)
+
+    def _go_quiet(self, error: OSError) -> None:
+        if error.errno not in self._gone:
+            raise error
+        hush(self._stream)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -75,6 +83,13 @@ def _forgiving(stream: TextIO | None) -> TextIO:
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")
     return Forgiving(stream)  # type: ignore[return-value]
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False
 
 
 def hush(stream: TextIO) -> None:

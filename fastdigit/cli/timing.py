@@ -3,19 +3,17 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_IMPORTED = time.perf_counter()
 
 
 class Parts:
-    """Named parts of the time since the process began."""
+    """Named parts of the time since the process began; none is what others left over."""
 
     def __init__(self) -> None:
-        self._began = time.perf_counter()
-        self._before = since_process_start()
         self._seconds: dict[str, float] = {}
-        if self._before is not None:
-            self._seconds["start"] = self._before
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -31,18 +29,24 @@ class Parts:
         self._seconds[name] = self._seconds.get(name, 0.0) + seconds
 
     def describe(self) -> str:
-        """Return all parts, what none of them covers, and the total, on one line."""
-        total = (self._before or 0.0) + time.perf_counter() - self._began
-        parts = {**self._seconds, "other": total - sum(self._seconds.values()), "total": total}
-        return ", ".join(f"{name} {seconds:.2f} s" for name, seconds in parts.items())
+        """Return all parts, the total, and how much of it is in none of them, on one line."""
+        total = since_process_start()
+        parts = {**self._seconds, "total": total}
+        elsewhere = abs(total - sum(self._seconds.values())) / total
+        shown = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in parts.items())
+        return f"{shown} ({elsewhere:.1%} in none of these parts)"
 
 
-def since_process_start() -> float | None:
-    """Return the seconds since the system started this process, to a hundredth; Linux only."""
-    try:
+def since_process_start() -> float:
+    """Return the seconds since the system started this process, or since this module was imported.
+
+    Linux tells the start to a hundredth of a second; what does not tell it counts from the import.
+    """
+    with suppress(OSError, ValueError, IndexError, AttributeError):
         # The name of the program, in brackets, may contain spaces.
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started)
-    except (OSError, ValueError, IndexError, AttributeError):
-        return None
+        seconds = time.clock_gettime(time.CLOCK_BOOTTIME) - started
+        if seconds > 0:
+            return seconds
+    return time.perf_counter() - _IMPORTED

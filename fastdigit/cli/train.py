@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastdigit.cli import arguments
 from fastdigit.cli.streams import note, say
-from fastdigit.cli.timing import Parts
+from fastdigit.cli.timing import Parts, since_process_start
 from fastdigit.errors import DivergenceError
 
 if TYPE_CHECKING:
@@ -77,15 +77,15 @@ def run(options: argparse.Namespace) -> None:
     """Train as the arguments say."""
     parts = Parts()
     arguments.apply_threads(options.threads)
-    with parts.part("import"):
-        from fastdigit import Network, fit
-        from fastdigit.kernels import chosen
-
-        if chosen(options.backend) == "numba":
-            from fastdigit.kernels import numba_backend  # noqa: F401
     arguments.check_outputs(
         (options.save_model, options.history, options.plot), (options.data, options.data_option)
     )
+    from fastdigit import Network, fit
+    from fastdigit.kernels import chosen
+
+    if chosen(options.backend) == "numba":
+        from fastdigit.kernels import numba_backend  # noqa: F401
+    parts.add("start", since_process_start())
     with parts.part("load"):
         data = arguments.load(options, "train")
     with parts.part("prepare"):
@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> None:
         train, dev = used.split(options.dev, options.seed)
         sizes = [data.images.shape[1], *options.hidden, options.classes]
         network = Network(sizes, dtype=options.dtype, seed=options.seed, init=options.init)
-    with parts.part("summary"):
+        arguments.check_classes(used, options.classes)
         say(describe(options, used, train, dev, network))
     try:
         history = fit(
@@ -110,10 +110,8 @@ def run(options: argparse.Namespace) -> None:
     except (KeyboardInterrupt, DivergenceError) as error:
         _rescue(options, network, error)
         raise
-    parts.add("prepare", history.prepare_seconds)
-    parts.add("compile", history.compile_seconds)
-    parts.add("train", sum(history.seconds))
-    parts.add("validate", history.validation_seconds)
+    parts.add("prepare", history.compile_seconds + history.prepare_seconds)
+    parts.add("train", history.train_seconds)
     say(f"training accuracy {history.final_accuracy:.2%} of {len(train):,} images")
     if history.validation:
         say(f"held-out accuracy {history.validation[-1].accuracy:.2%} of {len(dev):,} images")

@@ -118,7 +118,7 @@ def _label_position(
 
 
 def _automatic(names: tuple[str, ...] | None) -> int | None:
-    say = 'say label_column="first", "last", a name or an index, or None for images alone'
+    say = 'pass label_column="first" (or "last", a name, an index; None for images alone)'
     if names is None:
         raise DataError(f"without a header nothing shows which column is the label; {say}")
     lower = [name.lower() for name in names]

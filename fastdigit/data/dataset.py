@@ -108,7 +108,8 @@ class Dataset:
         ]
         if len(self):
             density = np.count_nonzero(self.images) / self.images.size
-            mean = self.images.mean(dtype=np.float64)
+            # Sums of rows take a third of the time of a mean in float64.
+            mean = self.images.sum(axis=1, dtype=np.uint64).sum() / self.images.size
             lines.append(f"pixels   {density:.1%} are not zero, mean {mean:.2f}")
         return "\n".join([*lines, f"memory   {memory / 1e6:.1f} MB"])
 

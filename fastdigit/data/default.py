@@ -14,7 +14,7 @@ SEEDS = {"train": 0, "test": 1}
 
 
 def default_data(subset: str = "train") -> Dataset:
-    """Return the data that FASTDIGIT_DATA names, or else built-in digits drawn on the spot.
+    """Return what FASTDIGIT_DATA names, or else MNIST if it was downloaded, or built-in digits.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def default_data(subset: str = "train") -> Dataset:
     Returns
     -------
     Dataset
-        Its ``source`` tells which of the two it is.
+        Its ``source`` tells which it is. Built-in digits are drawn on the spot.
 
     Raises
     ------
@@ -45,6 +45,17 @@ def default_data(subset: str = "train") -> Dataset:
             return load_data(path, subset)
         except DataError as error:
             raise DataError(f"{error} (named by {ENVIRONMENT_VARIABLE})") from error
+    folder = downloaded()
+    if folder:
+        return load_data(folder, subset)
     from fastdigit.data.drawing import make_digits
 
     return make_digits(ROWS[subset], seed=SEEDS[subset])
+
+
+def downloaded() -> Path | None:
+    """Return the folder of MNIST that `fastdigit download mnist` made, if all of it is there."""
+    from fastdigit.data.download import MNIST, default_folder
+
+    folder = default_folder()
+    return folder if all((folder / name).is_file() for name in MNIST) else None

@@ -82,8 +82,7 @@ def download_mnist(
         to put the file by hand), or if another file of that name is in the way.
     """
     pooch = _pooch()
-    folder = user_data_path("fastdigit") / "mnist" if directory is None else Path(directory)
-    folder = folder.expanduser()
+    folder = default_folder() if directory is None else Path(directory).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -104,6 +103,11 @@ def download_mnist(
                 "directory, and download again"
             )
     return folder
+
+
+def default_folder() -> Path:
+    """Return where `download_mnist` puts the files when it is not told."""
+    return user_data_path("fastdigit") / "mnist"
 
 
 def _pooch() -> Any:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from fastdigit.data.dataset import Dataset
 from fastdigit.data.glyphs import CORNER, MOST_POINTS, START, load_glyphs
-from fastdigit.jit import launch_threads, njit
+from fastdigit.jit import njit
+from fastdigit.threads import parallel_region, threads_lost
 
 Floats = NDArray[np.float64]
 Keys = NDArray[np.uint64]
@@ -205,6 +206,18 @@ def paint_images(
         paint_image(i, curves, drawn, radii, images)
 
 
+def paint_all(
+    curves: Floats, drawn: NDArray[np.bool_], radii: Floats, images: NDArray[np.uint8]
+) -> None:
+    """Paint the images, on all threads if there are any."""
+    if threads_lost():
+        for i in range(len(images)):
+            paint_image(i, curves, drawn, radii, images)
+        return
+    with parallel_region():
+        paint_images(curves, drawn, radii, images)
+
+
 def draw_batch(seed: int, first: int, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
     """Draw the images with the indices from `first` on into zeroed `images`."""
     glyphs = load_glyphs()
@@ -231,7 +244,7 @@ def draw_batch(seed: int, first: int, images: NDArray[np.uint8], labels: NDArray
     radius = np.maximum(radius, THINNEST)
     # Where the pen is pressed harder at the rim of the box the ink is cut off: MNIST fills it too.
     fit_box(curves, drawn, radius + 0.5 * SOFTNESS)
-    paint_images(curves, drawn, radius[:, None] * pressure, images)
+    paint_all(curves, drawn, radius[:, None] * pressure, images)
 
 
 def check_whole(name: str, number: Any, limit: int) -> int:
@@ -263,7 +276,6 @@ def draw_digits(n: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.ui
     """
     n = check_whole("n", n, 2**63)
     seed = check_whole("seed", seed, 2**63)
-    launch_threads()
     images = np.zeros((n, SIDE * SIDE), np.uint8)
     labels = np.zeros(n, np.uint8)
     for first in range(0, n, BATCH):

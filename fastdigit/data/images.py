@@ -1,12 +1,11 @@
 """Images in memory: what arrays of pixels are accepted, and in which form they leave."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastdigit.errors import DataError
+from fastdigit.errors import DataError, warn_caller
 
 # Scaled pixels end at 1.0; augmentation or standardisation may go a little above.
 LOOKS_UNSCALED = 1.5
@@ -115,11 +114,9 @@ def _floats(rows: NDArray[Any]) -> NDArray[Any]:
             "repair or drop that image"
         )
     if highest > LOOKS_UNSCALED:
-        warnings.warn(
+        warn_caller(
             f"the largest pixel is {highest:g}, so the images look unscaled: divide them by 255, "
-            "or pass integers, which fastdigit scales itself",
-            UserWarning,
-            stacklevel=4,
+            "or pass integers, which fastdigit scales itself"
         )
     return rows
 

@@ -1,188 +1,206 @@
-"""Fused Numba kernels on dense images: every pixel is multiplied, whatever its value.
+"""The layers of a network for a group of images, which lie side by side in the lanes of vectors.
 
-They work on a *tile* of images that stays in the cache: its pixels become floats once, pass
-through all layers, and come back as gradients before the next tile is read. Weights and gradients
-are blocks of 16 outputs (see `layout`), so a product is one fused multiply-add for 16 outputs,
-with the input broadcast to all lanes; eight of them run side by side, because each takes four
-cycles and the processor starts two in every cycle.
+A layer's outputs are vectors one after the other, one a unit. Ten units, a *bundle*, stay in
+registers while the inputs pass by: so an input costs one load, and a weight one multiplication
+whose operand comes straight from memory. The kernels differ from the formulas in `reference` in
+nothing but the order of sums.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from fastdigit.jit import njit
 from fastdigit.kernels.elementary import exp, log
 from fastdigit.kernels.simd import (
-    LANES,
+    UNITS,
     add,
+    add_each,
+    add_totals,
     advance,
-    broadcast,
-    convert,
+    affine,
     divide,
-    fma,
-    gather,
+    equal,
+    fma_each,
+    fma_scalars,
     greater,
+    lanes,
     load,
     maximum,
     multiply,
-    scatter,
     select,
     splat,
     store,
+    store_each,
     subtract,
+    where_positive,
+    zeros,
 )
 
 Pointer = Any
-"""A Numba pointer to floats."""
-
-UNROLL = 8
-"""Rows or features that are worked on side by side."""
-
-
-class Rows(NamedTuple):
-    """A row-major matrix in memory: its first element and the elements from row to row."""
-
-    start: Pointer
-    pitch: int
+"""To elements of one type, in compiled code."""
 
 
 @njit(inner=True)
-def read(pixels: Pointer, count: int, floats: Pointer) -> None:
-    """Copy so many bytes or floats, as they are, to floats."""
-    whole = count // LANES * LANES
-    for j in range(0, whole, LANES):
-        convert(advance(pixels, j), advance(floats, j))
-    for j in range(whole, count):
-        floats[j] = pixels[j]
+def lower_bound(relu: bool, like: Pointer) -> Any:
+    """Return what the outputs of a layer are at least: 0 after ReLU, and before it nothing."""
+    return splat(like, 0.0 if relu else -float("inf"))
 
 
 @njit(inner=True)
 def linear(
-    inputs: Rows,
-    features: int,
+    inputs: Pointer,
+    count: int,
     weights: Pointer,
-    biases: Pointer,
-    scale: float,
-    relu: bool,
-    outputs: Rows,
     rows: int,
+    biases: Pointer,
+    blocks: int,
+    relu: bool,
+    outputs: Pointer,
 ) -> None:
-    """Z = scale * X W^T + b for a tile, or max(0, Z): fused product, bias and activation.
+    """Z = W X + b for a group, or max(0, Z).
 
-    Rows are worked on eight at a time, so up to seven rows beyond `rows` are written as well.
+    Parameters
+    ----------
+    inputs
+        (count, lanes)
+    weights
+        (blocks, rows, 10); see `layout`.
+    biases
+        (blocks * 10,)
+    outputs
+        (blocks * 10, lanes)
     """
-    zero = splat(weights, 0.0)
-    factor = splat(weights, scale)
-    for block in range(outputs.pitch // LANES):
-        bias = load(biases, block * LANES)
-        w = advance(weights, block * features * LANES)
-        for row in range(0, rows, UNROLL):
-            x0 = advance(inputs.start, row * inputs.pitch)
-            x1 = advance(x0, inputs.pitch)
-            x2 = advance(x1, inputs.pitch)
-            x3 = advance(x2, inputs.pitch)
-            x4 = advance(x3, inputs.pitch)
-            x5 = advance(x4, inputs.pitch)
-            x6 = advance(x5, inputs.pitch)
-            x7 = advance(x6, inputs.pitch)
-            z0 = z1 = z2 = z3 = z4 = z5 = z6 = z7 = zero
-            for j in range(features):
-                weight = load(w, j * LANES)
-                z0 = fma(broadcast(x0, j), weight, z0)
-                z1 = fma(broadcast(x1, j), weight, z1)
-                z2 = fma(broadcast(x2, j), weight, z2)
-                z3 = fma(broadcast(x3, j), weight, z3)
-                z4 = fma(broadcast(x4, j), weight, z4)
-                z5 = fma(broadcast(x5, j), weight, z5)
-                z6 = fma(broadcast(x6, j), weight, z6)
-                z7 = fma(broadcast(x7, j), weight, z7)
-            out = advance(outputs.start, row * outputs.pitch + block * LANES)
-            for z in (z0, z1, z2, z3, z4, z5, z6, z7):
-                value = fma(factor, z, bias)
-                store(out, 0, maximum(zero, value) if relu else value)
-                out = advance(out, outputs.pitch)
+    one = splat(weights, 1.0)
+    floor = lower_bound(relu, weights)
+    for block in range(blocks):
+        w = advance(weights, block * rows * UNITS)
+        z = zeros(weights)
+        for i in range(count):
+            z = fma_scalars(load(inputs, i * lanes(weights)), advance(w, i * UNITS), z)
+        z = affine(z, one, advance(biases, block * UNITS), floor)
+        store_each(advance(outputs, block * UNITS * lanes(weights)), z)
 
 
 @njit(inner=True)
-def add_gradients(
-    inputs: Rows, features: int, deltas: Rows, rows: int, weights: Pointer, biases: Pointer
+def back(
+    deltas: Pointer,
+    outputs: int,
+    transposed: Pointer,
+    blocks: int,
+    activations: Pointer,
+    earlier: Pointer,
 ) -> None:
-    """Add X^T dZ of a tile to the gradient of the weights, and the sums of dZ to the biases'."""
-    for block in range(deltas.pitch // LANES):
-        first = advance(deltas.start, block * LANES)
-        db = load(biases, block * LANES)
-        for row in range(rows):
-            db = add(db, load(first, row * deltas.pitch))
-        store(biases, block * LANES, db)
-        g = advance(weights, block * features * LANES)
-        whole = features // UNROLL * UNROLL
-        for j in range(0, whole, UNROLL):
-            g0 = load(g, 0)
-            g1 = load(g, 1 * LANES)
-            g2 = load(g, 2 * LANES)
-            g3 = load(g, 3 * LANES)
-            g4 = load(g, 4 * LANES)
-            g5 = load(g, 5 * LANES)
-            g6 = load(g, 6 * LANES)
-            g7 = load(g, 7 * LANES)
-            x = advance(inputs.start, j)
-            d = first
-            for _ in range(rows):
-                delta = load(d, 0)
-                g0 = fma(broadcast(x, 0), delta, g0)
-                g1 = fma(broadcast(x, 1), delta, g1)
-                g2 = fma(broadcast(x, 2), delta, g2)
-                g3 = fma(broadcast(x, 3), delta, g3)
-                g4 = fma(broadcast(x, 4), delta, g4)
-                g5 = fma(broadcast(x, 5), delta, g5)
-                g6 = fma(broadcast(x, 6), delta, g6)
-                g7 = fma(broadcast(x, 7), delta, g7)
-                x = advance(x, inputs.pitch)
-                d = advance(d, deltas.pitch)
-            for value in (g0, g1, g2, g3, g4, g5, g6, g7):
-                store(g, 0, value)
-                g = advance(g, LANES)
-        for j in range(whole, features):
-            g0 = load(g, 0)
-            for row in range(rows):
-                x0 = broadcast(inputs.start, row * inputs.pitch + j)
-                g0 = fma(x0, load(first, row * deltas.pitch), g0)
-            store(g, 0, g0)
-            g = advance(g, LANES)
+    """Compute dX = W^T dZ where X > 0, for a group: the deltas of the layer before, whose ReLU gave X.
 
-
-@njit(inner=True)
-def keep_active(activations: Rows, deltas: Rows, rows: int) -> None:
-    """Set the deltas to 0 where ReLU let nothing through."""
-    zero = splat(deltas.start, 0.0)
-    for i in range(0, rows * deltas.pitch, LANES):
-        active = greater(load(activations.start, i), zero)
-        store(deltas.start, i, select(active, load(deltas.start, i), zero))
-
-
-@njit(inner=True)
-def softmax(logits: Rows, outputs: int, rows: int, winners: Pointer, normalisers: Pointer) -> None:
-    """Turn the logits of a tile into probabilities in place, 16 images side by side in the lanes.
-
-    Also noted for each image are the class of the largest logit (the first of equal ones) and the
-    logarithm of the sum of e^z: the loss of label y is that normaliser minus the logit of y.
-    The maximum is subtracted first: e^z overflows, e^(z - max) cannot.
+    Parameters
+    ----------
+    deltas
+        (outputs, lanes): dZ.
+    transposed
+        (blocks, outputs, 10)
+    activations
+        (blocks * 10, lanes): X.
+    earlier
+        (blocks * 10, lanes): receives dX.
     """
-    for first in range(0, rows, LANES):
-        tile = advance(logits.start, first * logits.pitch)
-        largest = gather(tile, logits.pitch)
-        winner = splat(tile, 0.0)
-        for o in range(1, outputs):
-            z = gather(advance(tile, o), logits.pitch)
-            winner = select(greater(z, largest), splat(tile, o), winner)
-            largest = maximum(largest, z)
-        total = splat(tile, 0.0)
+    for block in range(blocks):
+        w = advance(transposed, block * outputs * UNITS)
+        at = block * UNITS * lanes(deltas)
+        d = zeros(deltas)
         for o in range(outputs):
-            e = exp(subtract(gather(advance(tile, o), logits.pitch), largest))
-            total = add(total, e)
-            scatter(advance(tile, o), logits.pitch, e)
-        store(winners, first, winner)
-        store(normalisers, first, add(largest, log(total)))
-        share = divide(splat(tile, 1.0), total)
-        for o in range(outputs):
-            e = gather(advance(tile, o), logits.pitch)
-            scatter(advance(tile, o), logits.pitch, multiply(e, share))
+            d = fma_scalars(load(deltas, o * lanes(deltas)), advance(w, o * UNITS), d)
+        store_each(advance(earlier, at), where_positive(advance(activations, at), d))
+
+
+@njit(inner=True)
+def add_weight_gradients(
+    inputs: Pointer,
+    count: int,
+    deltas: Pointer,
+    rows: int,
+    blocks: int,
+    groups: int,
+    pitch: int,
+    gradients: Pointer,
+) -> None:
+    """Add dW = dZ X^T of a tile to the gradients.
+
+    Parameters
+    ----------
+    inputs, deltas
+        (groups, pitch): X and dZ, vectors one after the other.
+    gradients
+        (blocks, rows, 10)
+    """
+    for block in range(blocks):
+        first = advance(deltas, block * UNITS * lanes(deltas))
+        for i in range(count):
+            g = zeros(deltas)
+            for group in range(groups):
+                x = load(inputs, group * pitch + i * lanes(deltas))
+                g = fma_each(x, advance(first, group * pitch), g)
+            add_totals(advance(gradients, (block * rows + i) * UNITS), g)
+
+
+@njit(inner=True)
+def add_bias_gradients(
+    deltas: Pointer, blocks: int, groups: int, pitch: int, gradients: Pointer
+) -> None:
+    """Add db, the sums of dZ, of a tile to the gradients (blocks * 10,)."""
+    for block in range(blocks):
+        first = advance(deltas, block * UNITS * lanes(deltas))
+        g = zeros(deltas)
+        for group in range(groups):
+            g = add_each(advance(first, group * pitch), g)
+        add_totals(advance(gradients, block * UNITS), g)
+
+
+@njit(inner=True)
+def largest_of(logits: Pointer, outputs: int) -> Any:
+    """Return the class of each image's largest logit, the first of equal ones, and that logit."""
+    largest = load(logits, 0)
+    winner = splat(logits, 0.0)
+    for o in range(1, outputs):
+        z = load(logits, o * lanes(logits))
+        winner = select(greater(z, largest), splat(logits, o), winner)
+        largest = maximum(largest, z)
+    return winner, largest
+
+
+@njit(inner=True)
+def softmax(logits: Pointer, outputs: int, largest: Any) -> Any:
+    """Turn the logits (outputs, lanes) of a group into probabilities, in place.
+
+    Returns the logarithm of the sum of e^z: the loss of label y is that normaliser minus the logit
+    of y. The largest logit is subtracted first: e^z overflows, e^(z - largest) cannot.
+    """
+    total = splat(logits, 0.0)
+    for o in range(outputs):
+        e = exp(subtract(load(logits, o * lanes(logits)), largest))
+        total = add(total, e)
+        store(logits, o * lanes(logits), e)
+    share = divide(splat(logits, 1.0), total)
+    for o in range(outputs):
+        store(logits, o * lanes(logits), multiply(load(logits, o * lanes(logits)), share))
+    return add(largest, log(total))
+
+
+@njit(inner=True)
+def logits_of(labels: Any, logits: Pointer, outputs: int) -> Any:
+    """Return the logit of each image's label; 0 where the label is none of the classes."""
+    found = splat(logits, 0.0)
+    for o in range(outputs):
+        hit = equal(labels, splat(logits, o))
+        found = select(hit, load(logits, o * lanes(logits)), found)
+    return found
+
+
+@njit(inner=True)
+def subtract_one_hot(labels: Any, probabilities: Pointer, outputs: int, deltas: Pointer) -> None:
+    """Write dZ = A - Y for a group; 0 where the label is negative."""
+    one = splat(probabilities, 1.0)
+    zero = splat(probabilities, 0.0)
+    counts = greater(labels, splat(probabilities, -1.0))
+    for o in range(outputs):
+        y = select(equal(labels, splat(probabilities, o)), one, zero)
+        d = subtract(load(probabilities, o * lanes(probabilities)), y)
+        store(deltas, o * lanes(deltas), select(counts, d, zero))

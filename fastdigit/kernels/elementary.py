@@ -9,7 +9,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from fastdigit.kernels.simd import LANES, constant, fma_of, operation
+from fastdigit.kernels.simd import constant, fma_of, operation
 
 
 class _Format:
@@ -28,10 +28,12 @@ class _Format:
         # Terms that keep the truncation of the series under a tenth of an ulp.
         self.exp_terms = 8 if single else 14
         self.log_terms = 5 if single else 11
-        self.integers = ir.VectorType(ir.IntType(self.bits), LANES)
+        self.integers = ir.VectorType(ir.IntType(self.bits), vector.count)
 
     def integer(self, number: int) -> Any:
-        return ir.Constant(self.integers, [ir.Constant(self.integers.element, number)] * LANES)
+        return ir.Constant(
+            self.integers, [ir.Constant(self.integers.element, number)] * self.integers.count
+        )
 
 
 def _series(builder: Any, vector: Any, x: Any, coefficients: list[float]) -> Any:

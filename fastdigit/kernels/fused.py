@@ -1,40 +1,45 @@
 """The fused kernels one by one, on whole arrays: for steps by hand, for tests and benchmarks.
 
-Training runs the same tile kernels (`dense`) in one pass over the images (`sweep`), without the
-arrays in between. Samples are rows, and all arrays of a call have one float type. Each function
-names its twin: the reference functions that give the same numbers.
+Training runs the same kernels (`dense`, `sparse`) in one pass over the images (`sweep`), without
+the arrays in between. Samples are rows, and all arrays of a call have one float type. Each
+function names its twin: the reference functions that give the same numbers.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastdigit.jit import njit
-from fastdigit.kernels.dense import Pointer, Rows, add_gradients, keep_active, linear, read, softmax
-from fastdigit.kernels.layout import Layer, aligned, pack, plan, unpack
+from fastdigit.kernels.dense import (
+    Pointer,
+    add_bias_gradients,
+    add_weight_gradients,
+    back,
+    largest_of,
+    linear,
+    logits_of,
+    softmax,
+)
+from fastdigit.kernels.groups import (
+    SHAPE,
+    lanes_of,
+    next_group,
+    own_order,
+    restore_rows,
+    shape_of,
+)
+from fastdigit.kernels.layout import LAYER, aligned
+from fastdigit.kernels.memory import Memory
 from fastdigit.kernels.parallel import PIECES, available_threads, run
-from fastdigit.kernels.parameters import count, flatten, views
-from fastdigit.kernels.simd import LANES, advance, record, splat, store
-from fastdigit.kernels.sweep import TILE, add_pieces
+from fastdigit.kernels.parameters import flatten, views
+from fastdigit.kernels.simd import advance, lanes, load, splat, store, subtract
+from fastdigit.kernels.sweep import JOB, layer_of, merge, work_of
 
 Floats = npt.NDArray[Any]
 
-
-class Step(NamedTuple):
-    """The sizes of one layer's step, and offsets into one array of floats."""
-
-    samples: int
-    inputs: int
-    outputs: int
-    relu: int
-    weights: int
-    """Offset of the weights in blocks, biases behind them; of their gradients, on the way back."""
-    transposed: int
-    """Offset of the weights in blocks for the way back, zeros for biases behind them."""
-    gradient_size: int
-    scratch: int
-    scratch_size: int
+TOGETHER = 8
+"""Groups in a tile of gradients: the fewer, the more sums of lanes; the more, the less cache."""
 
 
 def linear_relu(X: Floats, W: Floats, b: Floats, relu: bool = True) -> Floats:
@@ -55,9 +60,9 @@ def linear_relu(X: Floats, W: Floats, b: Floats, relu: bool = True) -> Floats:
         (n, outputs). Twin: ``relu(linear(X, W, b))``.
     """
     _check(X=(X, (len(X), W.shape[-1])), W=(W, (len(W), W.shape[-1])), b=(b, (len(W),)))
-    step, floats = _step(len(X), W, b, relu=relu)
+    memory = _memory(X, *_second_layer(W, b))
     out = np.empty((len(X), len(W)), W.dtype)
-    _run(_linear_relu, step, floats, X, out)
+    _run(_linear_relu, memory, relu, X, out)
     return out
 
 
@@ -83,13 +88,14 @@ def softmax_cross_entropy(
     _check(Z=(Z, (len(Z), outputs)), labels=(labels, (len(Z),)))
     if len(labels) and labels.max() >= outputs:
         raise ValueError(f"label {labels.max()}, but there are {outputs} columns of logits")
-    step, floats = _step(len(Z), np.zeros((outputs, 1), Z.dtype), np.zeros(outputs, Z.dtype))
-    # Logits and labels are replaced in place.
-    A = np.array(Z, order="C")
-    winners = np.array(labels, np.uint8)
+    memory = _memory(Z, (1, outputs), np.zeros(2 * outputs, Z.dtype))
+    expected = aligned(len(Z) + -len(Z) % lanes_of(Z.dtype), Z.dtype)
+    expected[: len(Z)] = labels
+    A = np.empty(Z.shape, Z.dtype)
     losses = np.empty(len(Z), Z.dtype)
-    _run(_softmax, step, floats, A, losses, winners)
-    return A, losses, winners
+    classes = np.empty(len(Z), np.uint8)
+    _run(_softmax, memory, False, Z, expected, A, losses, classes)
+    return A, losses, classes
 
 
 def layer_gradients(dZ: Floats, A: Floats, W: Floats) -> tuple[Floats, Floats, Floats]:
@@ -113,16 +119,11 @@ def layer_gradients(dZ: Floats, A: Floats, W: Floats) -> tuple[Floats, Floats, F
     """
     outputs, inputs = W.shape
     _check(dZ=(dZ, (len(dZ), outputs)), A=(A, (len(dZ), inputs)), W=(W, (outputs, inputs)))
-    step, floats = _step(len(dZ), W, np.zeros(outputs, W.dtype))
+    sizes, parameters = _second_layer(W, np.zeros(outputs, W.dtype))
+    memory = _memory(A, sizes, parameters, groups=TOGETHER, gradients=True)
     below = np.empty(A.shape, W.dtype)
-    _run(_layer_gradients, step, floats, dZ, A, below)
-    run(_combine, [np.array(step, np.int64), floats], PIECES, available_threads())
-    sizes = (1, inputs, outputs)
-    flat = np.empty(count(sizes), W.dtype)
-    layout, _ = plan(sizes, TILE)
-    first = step.weights - Layer(*layout[1]).weights
-    unpack(floats[first:], layout, 1.0, 1 / len(dZ), flat)
-    dWs, dbs = views(flat, sizes)
+    _run(_layer_gradients, memory, True, A, dZ, below, memory.arrivals)
+    dWs, dbs = views(memory.gradient(parameters), sizes)
     return dWs[1], dbs[1], below
 
 
@@ -137,58 +138,36 @@ def _check(**arrays: tuple[Floats, tuple[int, ...]]) -> None:
         raise ValueError(f"arrays of {sorted(map(str, dtypes))}; expected float32 or float64, all")
 
 
-def _step(samples: int, W: Floats, b: Floats, relu: bool = False) -> tuple[Step, Floats]:
-    """Return a step with the weights packed and with room for each thread and piece."""
+def _second_layer(W: Floats, b: Floats) -> tuple[tuple[int, ...], Floats]:
+    """Return a network, whose second layer it is: so its inputs are units, as between layers."""
     outputs, inputs = W.shape
-    # The way back begins at a second layer, so one of a single input goes before.
-    layout, extents = plan((1, inputs, outputs), TILE)
-    layer = Layer(*(int(field) for field in layout[1]))
-    in_pitch, out_pitch = (-(-units // LANES) * LANES for units in (inputs, outputs))
-    size = out_pitch * (inputs + 1)
-    scratch_size = TILE * (2 * in_pitch + out_pitch + 2)
-    scratch = extents.blocked + size * PIECES + extents.transposed + in_pitch
-    transposed = extents.blocked + size * PIECES
-    floats = aligned(scratch + scratch_size * available_threads(), W.dtype)
     nothing = np.zeros((inputs, 1), W.dtype)
-    parameters = flatten([nothing, W], [nothing[:, 0], b])
-    pack(parameters, layout, floats, floats[transposed:])
-    step = Step(
-        samples,
-        inputs,
-        outputs,
-        relu,
-        layer.weights,
-        transposed + layer.transposed,
-        size,
-        scratch,
-        scratch_size,
-    )
-    return step, floats
+    return (1, inputs, outputs), flatten([nothing, W], [nothing[:, 0], b])
 
 
-def _run(kernel: Any, step: Step, floats: Floats, *arrays: Floats) -> None:
-    words = np.array(step, np.int64)
+def _memory(
+    images: Floats,
+    sizes: tuple[int, ...],
+    parameters: Floats,
+    groups: int = 1,
+    gradients: bool = False,
+) -> Memory:
+    shape = shape_of(images, images.dtype, every=True)
+    memory = Memory(sizes, images.dtype, shape, 1.0, groups, gradients)
+    memory.load(parameters)
+    return memory
+
+
+def _run(kernel: Any, memory: Memory, flag: bool, *arrays: Floats) -> None:
+    order = own_order(memory.count, memory.floats.dtype)
+    numbers = np.concatenate([memory.numbers(flag), order])
     given = [np.ascontiguousarray(array) for array in arrays]
-    run(kernel, [words, floats, *given], PIECES, available_threads())
-
-
-@njit(inner=True)
-def _spread(source: Pointer, width: int, target: Rows, rows: int) -> None:
-    for row in range(rows):
-        for j in range(width):
-            target.start[row * target.pitch + j] = source[row * width + j]
-
-
-@njit(inner=True)
-def _collect(source: Rows, target: Pointer, width: int, rows: int) -> None:
-    for row in range(rows):
-        for j in range(width):
-            target[row * width + j] = source.start[row * source.pitch + j]
+    run(kernel, [numbers, memory.floats, *given], PIECES, available_threads())
 
 
 @njit()
 def _linear_relu(
-    words: Any,
+    numbers: Any,
     floats: Pointer,
     X: Pointer,
     out: Pointer,
@@ -198,103 +177,114 @@ def _linear_relu(
     piece: int,
     thread: int,
 ) -> None:
-    step = record(Step, words)
-    pixels = advance(floats, step.scratch + thread * step.scratch_size)
-    units = Rows(
-        advance(pixels, TILE * ((step.inputs + LANES - 1) // LANES * LANES)),
-        (step.outputs + LANES - 1) // LANES * LANES,
-    )
-    weights = advance(floats, step.weights)
-    biases = advance(weights, units.pitch * step.inputs)
-    last = step.samples * (piece + 1) // PIECES
-    for start in range(step.samples * piece // PIECES, last, TILE):
-        rows = min(TILE, last - start)
-        read(advance(X, start * step.inputs), rows * step.inputs, pixels)
-        tile = Rows(pixels, step.inputs)
-        linear(tile, step.inputs, weights, biases, 1.0, step.relu != 0, units, rows)
-        _collect(units, advance(out, start * step.outputs), step.outputs, rows)
+    work = work_of(numbers, floats)
+    shape, layer = work.shape, layer_of(work, 1)
+    in_order = advance(numbers, JOB + SHAPE + work.job.layers * LAYER)
+    inputs = advance(floats, work.job.scratch + thread * work.job.scratch_size)
+    outputs = advance(inputs, layer.activations)
+    for g in range(shape.groups * piece // PIECES, shape.groups * (piece + 1) // PIECES):
+        rows = next_group(X, shape.images, shape.features, g, in_order, floats, inputs)
+        linear(
+            inputs,
+            layer.inputs,
+            advance(floats, work.job.blocked + layer.weights),
+            layer.rows,
+            advance(floats, work.job.blocked + layer.biases),
+            layer.blocks,
+            work.job.learning != 0,
+            outputs,
+        )
+        first = advance(out, g * lanes(floats) * layer.outputs)
+        restore_rows(outputs, layer.outputs, rows, first)
 
 
 @njit()
 def _softmax(
-    words: Any,
+    numbers: Any,
     floats: Pointer,
+    Z: Pointer,
+    labels: Pointer,
     A: Pointer,
     losses: Pointer,
-    winners: Pointer,
-    _f: Any,
-    _g: Any,
+    classes: Pointer,
     piece: int,
     thread: int,
 ) -> None:
-    """Replace logits by probabilities, and labels by the classes of the largest logits."""
-    step = record(Step, words)
-    pitch = (step.outputs + LANES - 1) // LANES * LANES
-    units = Rows(advance(floats, step.scratch + thread * step.scratch_size), pitch)
-    found = advance(units.start, TILE * pitch)
-    normalisers = advance(found, TILE)
-    last = step.samples * (piece + 1) // PIECES
-    for start in range(step.samples * piece // PIECES, last, TILE):
-        rows = min(TILE, last - start)
-        logits = advance(A, start * step.outputs)
-        _spread(logits, step.outputs, units, rows)
-        softmax(units, step.outputs, rows, found, normalisers)
-        for row in range(rows):
-            label = winners[start + row]
-            losses[start + row] = normalisers[row] - logits[row * step.outputs + label]
-            winners[start + row] = found[row]
-        _collect(units, logits, step.outputs, rows)
+    """Write probabilities, losses and the classes of the largest logits."""
+    work = work_of(numbers, floats)
+    shape = work.shape
+    width = lanes(floats)
+    in_order = advance(numbers, JOB + SHAPE + work.job.layers * LAYER)
+    logits = advance(floats, work.job.scratch + thread * work.job.scratch_size)
+    for g in range(shape.groups * piece // PIECES, shape.groups * (piece + 1) // PIECES):
+        rows = next_group(Z, shape.images, shape.features, g, in_order, floats, logits)
+        expected = load(labels, g * width)
+        target = logits_of(expected, logits, shape.features)
+        winner, largest = largest_of(logits, shape.features)
+        normaliser = softmax(logits, shape.features, largest)
+        restore_rows(logits, shape.features, rows, advance(A, g * width * shape.features))
+        store(logits, 0, winner)
+        store(logits, width, subtract(normaliser, target))
+        for lane in range(rows):
+            classes[g * width + lane] = logits[lane]
+            losses[g * width + lane] = logits[width + lane]
 
 
 @njit()
 def _layer_gradients(
-    words: Any,
+    numbers: Any,
     floats: Pointer,
-    dZ: Pointer,
     A: Pointer,
+    dZ: Pointer,
     below: Pointer,
-    _f: Any,
+    arrivals: Pointer,
     _g: Any,
     piece: int,
     thread: int,
 ) -> None:
-    step = record(Step, words)
-    in_pitch = (step.inputs + LANES - 1) // LANES * LANES
-    out_pitch = (step.outputs + LANES - 1) // LANES * LANES
-    activations = Rows(advance(floats, step.scratch + thread * step.scratch_size), in_pitch)
-    earlier = Rows(advance(activations.start, TILE * in_pitch), in_pitch)
-    deltas = Rows(advance(earlier.start, TILE * in_pitch), out_pitch)
-    transposed = advance(floats, step.transposed)
-    zeros = advance(transposed, in_pitch * step.outputs)
-    # The first gradient takes the place of the weights, which are not needed here.
-    weights = advance(floats, step.weights + piece * step.gradient_size)
-    biases = advance(weights, out_pitch * step.inputs)
-    for k in range(0, step.gradient_size, LANES):
-        store(weights, k, splat(weights, 0.0))
-    last = step.samples * (piece + 1) // PIECES
-    for start in range(step.samples * piece // PIECES, last, TILE):
-        rows = min(TILE, last - start)
-        inputs = advance(A, start * step.inputs)
-        _spread(inputs, step.inputs, activations, rows)
-        _spread(advance(dZ, start * step.outputs), step.outputs, deltas, rows)
-        add_gradients(activations, step.inputs, deltas, rows, weights, biases)
-        linear(deltas, step.outputs, transposed, zeros, 1.0, step.relu != 0, earlier, rows)
-        keep_active(activations, earlier, rows)
-        _collect(earlier, advance(below, start * step.inputs), step.inputs, rows)
-
-
-@njit()
-def _combine(
-    words: Any,
-    floats: Pointer,
-    _c: Any,
-    _d: Any,
-    _e: Any,
-    _f: Any,
-    _g: Any,
-    piece: int,
-    thread: int,
-) -> None:
-    """Add up a share of the gradients of all pieces, in the tree of `sweep`."""
-    step = record(Step, words)
-    add_pieces(advance(floats, step.weights), step.gradient_size, piece)
+    work = work_of(numbers, floats)
+    job, shape = work.job, work.shape
+    layer, before = layer_of(work, 1), layer_of(work, 0)
+    in_order = advance(numbers, JOB + SHAPE + job.layers * LAYER)
+    units = advance(floats, job.scratch + thread * job.scratch_size)
+    earlier = advance(units, job.scratch_size // 2)
+    gradient = advance(floats, job.gradients + piece * job.gradient_size)
+    for k in range(0, job.gradient_size, lanes(floats)):
+        store(gradient, k, splat(gradient, 0.0))
+    last = shape.groups * (piece + 1) // PIECES
+    for first in range(shape.groups * piece // PIECES, last, TOGETHER):
+        groups = min(TOGETHER, last - first)
+        for k in range(groups):
+            inputs = advance(units, k * job.pitch)
+            deltas = advance(inputs, layer.activations)
+            n, g = shape.images, first + k
+            rows = next_group(A, n, layer.inputs, g, in_order, floats, inputs)
+            next_group(dZ, n, layer.outputs, g, in_order, floats, deltas)
+            # Lanes that only fill up the last group do not count.
+            for o in range(layer.outputs):
+                for lane in range(rows, lanes(floats)):
+                    deltas[o * lanes(floats) + lane] = 0
+            back(
+                deltas,
+                layer.outputs,
+                advance(floats, job.transposed + layer.transposed),
+                before.blocks,
+                inputs,
+                earlier,
+            )
+            target = advance(below, g * lanes(floats) * layer.inputs)
+            restore_rows(earlier, layer.inputs, rows, target)
+        deltas = advance(units, layer.activations)
+        biases = advance(gradient, layer.biases)
+        add_bias_gradients(deltas, layer.blocks, groups, job.pitch, biases)
+        add_weight_gradients(
+            units,
+            layer.inputs,
+            deltas,
+            layer.rows,
+            layer.blocks,
+            groups,
+            job.pitch,
+            advance(gradient, layer.weights),
+        )
+    merge(advance(floats, job.gradients), job.gradient_size, arrivals, piece)

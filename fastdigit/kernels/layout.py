@@ -1,20 +1,23 @@
 """Where everything lies: the parameters of a network as users see them, and as kernels read them.
 
 Users see one flat array: for each layer the weights (outputs, inputs), row by row, then the
-biases. Kernels read *blocks* of 16 outputs side by side, one vector of lanes for each input, so
-that one pixel multiplies 16 weights at once; outputs that fill up the last block have weight 0.
+biases. Kernels read *blocks* of ten outputs (`simd.UNITS`): for each input the weights of ten
+units side by side, one for each vector of a bundle. Units that fill up the last block have weight
+0, and so have the inputs that fill up the last word of four pixels.
 """
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastdigit.jit import njit
-from fastdigit.kernels.simd import ALIGNMENT, LANES, advance, pointer, record
+from fastdigit.kernels.simd import ALIGNMENT, UNITS, advance, record
 
 Floats = npt.NDArray[np.floating]
+Pointer = Any
+"""To elements of one type, in compiled code."""
 Layout = npt.NDArray[np.int64]
 """One row for each layer, with the fields of `Layer`."""
 
@@ -24,14 +27,20 @@ class Layer(NamedTuple):
 
     inputs: int
     outputs: int
+    flat: int
+    """Parameters as users see them."""
+    rows: int
+    """Inputs in a block of weights: a multiple of four, as pixels in a word."""
+    blocks: int
+    """Blocks of ten outputs."""
     weights: int
-    """Weights in blocks of 16 outputs: (blocks, inputs, 16). Gradients lie in the same places."""
+    """Weights (blocks, rows, 10). Gradients lie in the same places."""
     biases: int
     """Biases, filled up to whole blocks."""
     transposed: int
-    """Weights in blocks of 16 inputs, for the way back: (blocks, outputs, 16)."""
+    """Weights for the way back: (blocks of inputs, outputs, 10)."""
     activations: int
-    """Outputs for a tile of images, row by row, filled up to whole blocks. Deltas likewise."""
+    """Outputs of a group of images, a vector a unit, filled up to whole blocks. Deltas likewise."""
 
 
 class Extents(NamedTuple):
@@ -39,7 +48,8 @@ class Extents(NamedTuple):
 
     blocked: int
     transposed: int
-    activations: int
+    units: int
+    """Units of all layers together, filled up to whole blocks."""
 
 
 def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> Floats:
@@ -50,57 +60,86 @@ def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> Floats:
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
-def plan(sizes: tuple[int, ...], tile: int) -> tuple[Layout, Extents]:
-    """Return the layout for layers of these sizes and tiles of so many images, and its extents."""
-    rows = []
-    blocked = transposed = activations = 0
+def plan(sizes: tuple[int, ...], lanes: int) -> tuple[Layout, Extents]:
+    """Return the layout for layers of these sizes and vectors of so many lanes, and its extents."""
+    layers = []
+    flat = blocked = transposed = units = 0
     for inputs, outputs in pairwise(sizes):
-        width = -(-outputs // LANES) * LANES
-        biases = blocked + width * inputs
-        rows.append(Layer(inputs, outputs, blocked, biases, transposed, activations))
-        blocked = biases + width
-        transposed += -(-inputs // LANES) * LANES * outputs
-        activations += width * tile
-    return np.array(rows, np.int64), Extents(blocked, transposed, activations)
+        rows = inputs + -inputs % 4
+        blocks = -(-outputs // UNITS)
+        biases = blocked + blocks * rows * UNITS
+        layers.append(
+            Layer(inputs, outputs, flat, rows, blocks, blocked, biases, transposed, units * lanes)
+        )
+        flat += outputs * (inputs + 1)
+        blocked = biases + blocks * UNITS
+        transposed += -(-inputs // UNITS) * outputs * UNITS
+        units += blocks * UNITS
+    return np.array(layers, np.int64), Extents(blocked, transposed, units)
 
 
 LAYER = len(Layer._fields)
 
 
-@njit()
-def pack(parameters: Floats, layout: Layout, blocked: Floats, transposed: Floats) -> None:
-    """Copy flat parameters into blocks; what fills the blocks up is left as it is, at 0."""
-    source = pointer(parameters)
-    for index in range(len(layout)):
-        layer = record(Layer, pointer(layout[index]))
-        for o in range(layer.outputs):
-            block = layer.weights + (o // LANES) * layer.inputs * LANES + o % LANES
-            target = advance(pointer(blocked), block)
-            for i in range(layer.inputs):
-                target[i * LANES] = source[i]
-            if index > 0:
-                for i in range(layer.inputs):
-                    row = (i // LANES) * layer.outputs + o
-                    transposed[layer.transposed + row * LANES + i % LANES] = source[i]
-            source = advance(source, layer.inputs)
-        for o in range(layer.outputs):
-            blocked[layer.biases + o] = source[o]
-        source = advance(source, layer.outputs)
+@njit(inner=True)
+def place(layer: Layer, o: int) -> int:
+    """Return the offset of the weight of a layer's first input and an output; see `Layer`."""
+    return layer.weights + o // UNITS * layer.rows * UNITS + o % UNITS
 
 
 @njit()
-def unpack(blocked: Floats, layout: Layout, pixel_scale: float, scale: float, flat: Floats) -> None:
-    """Copy blocks back into a flat array, times a scale; weights of pixels have another one."""
-    target = pointer(flat)
-    for index in range(len(layout)):
-        layer = record(Layer, pointer(layout[index]))
-        factor = pixel_scale if index == 0 else scale
-        for o in range(layer.outputs):
-            block = layer.weights + (o // LANES) * layer.inputs * LANES + o % LANES
-            source = advance(pointer(blocked), block)
+def pack(
+    layers: Any,
+    parameters: Pointer,
+    blocked: Pointer,
+    transposed: Pointer,
+    _e: Any,
+    _f: Any,
+    _g: Any,
+    piece: int,
+    thread: int,
+) -> None:
+    """Copy flat parameters into blocks; what fills the blocks up is left as it is, at 0.
+
+    A kernel of one piece for each layer.
+    """
+    layer = record(Layer, advance(layers, piece * LAYER))
+    source = advance(parameters, layer.flat)
+    for o in range(layer.outputs):
+        target = advance(blocked, place(layer, o))
+        for i in range(layer.inputs):
+            target[i * UNITS] = source[o * layer.inputs + i]
+        if piece > 0:
             for i in range(layer.inputs):
-                target[i] = source[i * LANES] * factor
-            target = advance(target, layer.inputs)
-        for o in range(layer.outputs):
-            target[o] = blocked[layer.biases + o] * scale
-        target = advance(target, layer.outputs)
+                row = i // UNITS * layer.outputs + o
+                at = layer.transposed + row * UNITS + i % UNITS
+                transposed[at] = source[o * layer.inputs + i]
+    for o in range(layer.outputs):
+        blocked[layer.biases + o] = source[layer.outputs * layer.inputs + o]
+
+
+@njit()
+def unpack(
+    layers: Any,
+    blocked: Pointer,
+    scales: Pointer,
+    flat: Pointer,
+    _e: Any,
+    _f: Any,
+    _g: Any,
+    piece: int,
+    thread: int,
+) -> None:
+    """Copy blocks back into a flat array, times a scale; weights of pixels have another one.
+
+    A kernel of one piece for each layer. `scales` are that of the weights of pixels, and the other.
+    """
+    layer = record(Layer, advance(layers, piece * LAYER))
+    target = advance(flat, layer.flat)
+    factor = scales[min(piece, 1)]
+    for o in range(layer.outputs):
+        source = advance(blocked, place(layer, o))
+        for i in range(layer.inputs):
+            target[o * layer.inputs + i] = source[i * UNITS] * factor
+    for o in range(layer.outputs):
+        target[layer.outputs * layer.inputs + o] = blocked[layer.biases + o] * scales[1]

@@ -14,11 +14,12 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import get_thread_id, prange, types
-from numba.core import config
+from numba import prange, types
 
-from fastdigit.jit import launch_threads, njit
+from fastdigit.jit import njit
 from fastdigit.kernels.simd import operation
+from fastdigit.threads import available_threads as available_threads
+from fastdigit.threads import parallel_region, threads_lost
 
 ARRAYS = 7
 
@@ -26,11 +27,6 @@ PIECES = 64
 """Into which images, and sums, are cut, by however many threads they are worked on."""
 
 Array = npt.NDArray[Any]
-
-
-def available_threads() -> int:
-    """Return how many threads a kernel may use: the processors allowed, or NUMBA_NUM_THREADS."""
-    return int(config.NUMBA_NUM_THREADS)
 
 
 def checked_threads(threads: int | None) -> int:
@@ -42,14 +38,12 @@ def checked_threads(threads: int | None) -> int:
         If there are not so many.
     """
     available = available_threads()
-    if threads is None:
-        return available
-    if threads > available:
+    if threads is not None and threads > available:
         raise ValueError(
             f"threads={threads}, but between 1 and {available} can be used here; to use more, set "
             f"NUMBA_NUM_THREADS={threads} in the environment before Python starts"
         )
-    return threads
+    return 1 if threads_lost() else threads or available
 
 
 def run(kernel: Any, arrays: Sequence[Array], pieces: int, threads: int) -> None:
@@ -64,18 +58,17 @@ def run(kernel: Any, arrays: Sequence[Array], pieces: int, threads: int) -> None
     pieces
         How many there are. Which thread gets which is not fixed.
     threads
-        How many threads work on them.
+        How many threads work on them; their numbers are below that.
     """
     kinds = tuple(array.dtype for array in arrays)
     addresses = [array.ctypes.data for array in arrays] + [0] * (ARRAYS - len(arrays))
-    address = _address(kernel, kinds)
-    launch_threads()
-    before = numba.get_num_threads()
-    numba.set_num_threads(threads)
-    try:
-        _run(address, *addresses, pieces)  # type: ignore[call-arg]
-    finally:
-        numba.set_num_threads(before)
+    taken = np.zeros(1, np.int64)
+    work = (_address(kernel, kinds), tuple(addresses), pieces, taken.ctypes.data)
+    if threads == 1 or threads_lost():
+        _work(*work, 0)
+        return
+    with parallel_region(threads):
+        _share(*work, threads)
 
 
 @cache
@@ -100,7 +93,43 @@ def _call(typing: Any, address: Any, words: Any) -> Any:
     return types.none(types.int64, types.UniTuple(types.int64, len(words))), generate
 
 
+@operation
+def count_up(typing: Any, counter: Any) -> Any:
+    """Return the integer that a pointer leads to, and add one to it, with no thread in between.
+
+    What a thread wrote before it counted, is seen by those that count after it.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        one = ir.Constant(ir.IntType(64), 1)
+        return builder.atomic_rmw("add", arguments[0], one, "acq_rel")
+
+    return types.int64(types.CPointer(types.int64)), generate
+
+
+@operation
+def _at_address(typing: Any, address: Any) -> Any:
+    """Return a pointer to the integers at an address."""
+    place = types.CPointer(types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(place))
+
+    return place(types.int64), generate
+
+
+@njit()
+def _work(kernel: int, arrays: tuple[int, ...], pieces: int, taken: int, thread: int) -> None:
+    """Work on one piece after another, until all are taken."""
+    counter = _at_address(taken)
+    piece = count_up(counter)
+    while piece < pieces:
+        _call(kernel, (*arrays, piece, np.int64(thread)))
+        piece = count_up(counter)
+
+
 @njit(parallel=True)
-def _run(kernel: int, a: int, b: int, c: int, d: int, e: int, f: int, g: int, pieces: int) -> None:
-    for piece in prange(pieces):
-        _call(kernel, (a, b, c, d, e, f, g, np.int64(piece), np.int64(get_thread_id())))
+def _share(kernel: int, arrays: tuple[int, ...], pieces: int, taken: int, threads: int) -> None:
+    """Let each thread take pieces: one that has to wait for its processor holds up but one."""
+    for thread in prange(threads):
+        _work(kernel, arrays, pieces, taken, np.int64(thread))  # type: ignore[arg-type]

@@ -1,15 +1,15 @@
-"""Vectors of 16 lanes inside Numba functions: the arithmetic that the fused kernels are made of.
+"""Vectors inside Numba functions: the arithmetic that the fused kernels are made of.
 
-A vector lives in registers: LLVM splits its 16 lanes into whatever the processor has (one AVX-512
-register, two of AVX2, four of SSE for float32). Every operation rounds each lane once, as IEEE 754
-says, and no operation reorders another, so a kernel made of these gives the same bits on every
-processor. `elementary` adds exp and log, built from the same operations.
+A *vector* is 64 bytes, one cache line: 16 lanes of float32 or 8 of float64. It lives in registers:
+LLVM splits it into whatever the processor has (one register of AVX-512, two of AVX2, four of SSE).
+Every operation rounds each lane once, as IEEE 754 says, and no operation reorders another, so a
+kernel made of these gives the same bits on every processor. `elementary` adds exp and log, built
+from the same operations. A *bundle* is a tuple of vectors that stay in registers together.
 
 All functions here are called from compiled code only. Memory is reached through pointers, whose
 elements are also read and written as `p[i]`; nothing checks that an offset lies inside, and the
 array must outlive the pointer. Pointers, unlike arrays, are not counted, which keeps the code that
-Numba makes small and its compilation short. A *vector* is a value of type `Vector(float32)` or
-`Vector(float64)`, a *mask* the 16 booleans of a comparison.
+Numba makes small and its compilation short. A *mask* is the booleans of a comparison, one a lane.
 """
 
 from collections.abc import Callable
@@ -20,17 +20,22 @@ from numba import types
 from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
 
-LANES = 16
 ALIGNMENT = 64
-"""Bytes that rows of 16 lanes are aligned to; a vector then never crosses a cache line."""
+"""Bytes of a vector, and what its address is a multiple of: it never crosses a cache line."""
+
+UNITS = 10
+"""Vectors in a bundle: enough to keep both multipliers of a processor busy while each addition
+takes four cycles, and few enough for two bundles in the registers of AVX-512. The classic network
+has ten units a layer, so nothing is left over."""
 
 
 class Vector(types.Type):
-    """The Numba type of 16 lanes of one element type."""
+    """The Numba type of the lanes of one element type."""
 
-    def __init__(self, element: types.Type) -> None:
+    def __init__(self, element: types.Type, lanes: int | None = None) -> None:
         self.element = element
-        super().__init__(name=f"Vector({element})")
+        self.lanes = lanes or ALIGNMENT * 8 // element.bitwidth
+        super().__init__(name=f"Vector({element} x {self.lanes})")
 
 
 @register_model(Vector)
@@ -39,7 +44,7 @@ class VectorModel(models.PrimitiveModel):
 
     def __init__(self, manager: Any, vector: Vector) -> None:
         element = manager.lookup(vector.element).get_value_type()
-        super().__init__(manager, vector, ir.VectorType(element, LANES))
+        super().__init__(manager, vector, ir.VectorType(element, vector.lanes))
 
 
 def operation(function: Callable[..., Any]) -> Any:
@@ -53,31 +58,32 @@ def operation(function: Callable[..., Any]) -> Any:
 # --- LLVM building blocks ------------------------------------------------------------------------
 
 
-def _at(arguments: Any) -> tuple[Any, list[Any]]:
-    start, offset, *_ = arguments
-    return start, [offset]
-
-
-def _index(lane: int) -> Any:
-    return ir.Constant(ir.IntType(32), lane)
-
-
-def _splat(builder: Any, scalar: Any, lanes: int = LANES) -> Any:
-    vector = ir.VectorType(scalar.type, lanes)
-    first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, _index(0))
-    zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
-    return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), zeros)
+def _index(number: int) -> Any:
+    return ir.Constant(ir.IntType(32), number)
 
 
 def constant(vector: Any, number: float) -> Any:
     """Return LLVM's constant of a number in every lane."""
-    return ir.Constant(vector, [ir.Constant(vector.element, number)] * LANES)
+    return ir.Constant(vector, [ir.Constant(vector.element, number)] * vector.count)
+
+
+def shuffled(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
+    """Return the vector of these lanes; those of b are counted on from those of a."""
+    chosen = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
+    return builder.shuffle_vector(a, b, chosen)
+
+
+def _splat(builder: Any, scalar: Any, lanes: int) -> Any:
+    nothing = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
+    first = builder.insert_element(nothing, scalar, _index(0))
+    return shuffled(builder, first, nothing, [0] * lanes)
 
 
 def fma_of(builder: Any, a: Any, b: Any, c: Any) -> Any:
     """Return LLVM's a * b + c, rounded once."""
     # llvmlite's declare_intrinsic knows no vectors, so the name is put together here.
-    name = f"llvm.fma.v{LANES}f{32 if isinstance(a.type.element, ir.FloatType) else 64}"
+    bits = 32 if isinstance(a.type.element, ir.FloatType) else 64
+    name = f"llvm.fma.v{a.type.count}f{bits}"
     function = builder.module.globals.get(name)
     if function is None:
         signature = ir.FunctionType(a.type, [a.type] * 3)
@@ -85,22 +91,19 @@ def fma_of(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.call(function, [a, b, c])
 
 
-def _halves(builder: Any, vector: Any) -> tuple[Any, Any]:
-    half = vector.type.count // 2
-    index = ir.VectorType(ir.IntType(32), half)
-    nothing = ir.Constant(vector.type, ir.Undefined)
-    low = ir.Constant(index, list(range(half)))
-    high = ir.Constant(index, list(range(half, 2 * half)))
-    return builder.shuffle_vector(vector, nothing, low), builder.shuffle_vector(
-        vector, nothing, high
-    )
+def read(builder: Any, start: Any, vector: Any, align: int = ALIGNMENT) -> Any:
+    """Return LLVM's load of a vector from the address of an element."""
+    return builder.load(builder.bitcast(start, vector.as_pointer()), align=align)
 
 
-def _reduce(builder: Any, vector: Any, combine: Callable[[Any, Any], Any]) -> Any:
-    """Fold the upper half onto the lower half until one lane is left: a fixed tree."""
-    while vector.type.count > 1:
-        vector = combine(*_halves(builder, vector))
-    return builder.extract_element(vector, _index(0))
+def write(builder: Any, value: Any, start: Any, align: int = ALIGNMENT) -> None:
+    """Store a vector at the address of an element."""
+    builder.store(value, builder.bitcast(start, value.type.as_pointer()), align=align)
+
+
+def at_vector(builder: Any, start: Any, number: Any, vector: Any) -> Any:
+    """Return the address of a vector, counted in whole ones from a pointer on."""
+    return builder.gep(builder.bitcast(start, vector.as_pointer()), [number])
 
 
 def _lanewise(method: str) -> Any:
@@ -154,104 +157,49 @@ def record(typing: Any, kind: Any, start: Any) -> Any:
 
 
 @operation
+def lanes(typing: Any, start: Any) -> Any:
+    """Return how many lanes a vector of the pointer's elements has."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.Constant(ir.IntType(64), Vector(start.dtype).lanes)
+
+    return types.int64(start), generate
+
+
+@operation
 def load(typing: Any, start: Any, offset: Any) -> Any:
-    """Return the 16 elements from `offset` on; the address is a multiple of one row of lanes."""
+    """Return the vector from `offset` on; its address is aligned."""
     vector = Vector(start.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        lanes = context.get_value_type(vector).as_pointer()
-        return builder.load(builder.bitcast(builder.gep(*_at(arguments)), lanes), align=ALIGNMENT)
+        first, offset = arguments
+        return read(builder, builder.gep(first, [offset]), context.get_value_type(vector))
 
     return vector(start, types.int64), generate
 
 
 @operation
 def store(typing: Any, start: Any, offset: Any, value: Any) -> Any:
-    """Write 16 lanes to `offset` and following; the address is a multiple of one row of lanes."""
+    """Write a vector to `offset` and following; its address is aligned."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        lanes = arguments[2].type.as_pointer()
-        target = builder.bitcast(builder.gep(*_at(arguments)), lanes)
-        builder.store(arguments[2], target, align=ALIGNMENT)
+        first, offset, value = arguments
+        write(builder, value, builder.gep(first, [offset]))
         return context.get_dummy_value()
 
     return types.none(start, types.int64, Vector(start.dtype)), generate
-
-
-@operation
-def broadcast(typing: Any, start: Any, offset: Any) -> Any:
-    """Return the element at `offset` in every lane."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _splat(builder, builder.load(builder.gep(*_at(arguments))))
-
-    return Vector(start.dtype)(start, types.int64), generate
-
-
-@operation
-def gather(typing: Any, start: Any, pitch: Any) -> Any:
-    """Return 16 elements that lie `pitch` apart: a column of 16 rows."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address, pitch = arguments
-        element = context.get_value_type(start.dtype)
-        column = ir.Constant(ir.VectorType(element, LANES), ir.Undefined)
-        for lane in range(LANES):
-            column = builder.insert_element(column, builder.load(address), _index(lane))
-            address = builder.gep(address, [pitch])
-        return column
-
-    return Vector(start.dtype)(start, types.int64), generate
-
-
-@operation
-def scatter(typing: Any, start: Any, pitch: Any, column: Any) -> Any:
-    """Write 16 lanes to elements that lie `pitch` apart: to a column of 16 rows."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address, pitch, column = arguments
-        for lane in range(LANES):
-            builder.store(builder.extract_element(column, _index(lane)), address)
-            address = builder.gep(address, [pitch])
-        return context.get_dummy_value()
-
-    return types.none(start, types.int64, Vector(start.dtype)), generate
-
-
-@operation
-def convert(typing: Any, source: Any, target: Any) -> Any:
-    """Write the 16 bytes or floats at `source` to `target` as the target's floats.
-
-    Neither address needs to be aligned.
-    """
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        read, written = (
-            ir.VectorType(context.get_value_type(kind.dtype), LANES) for kind in signature.args
-        )
-        first, value_to = arguments
-        value = builder.load(builder.bitcast(first, read.as_pointer()), align=1)
-        if isinstance(source.dtype, types.Integer):
-            # Through int32, which every byte fits: signed conversion is a single instruction.
-            value = builder.zext(value, ir.VectorType(ir.IntType(32), LANES))
-            value = builder.sitofp(value, written)
-        builder.store(value, builder.bitcast(value_to, written.as_pointer()), align=1)
-        return context.get_dummy_value()
-
-    if source.dtype in (types.uint8, target.dtype):
-        return types.none(source, target), generate
-    return None
 
 
 @operation
 def splat(typing: Any, start: Any, number: Any) -> Any:
     """Return a number in every lane, as the element type of the pointer."""
+    vector = Vector(start.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        element = signature.args[0].dtype
-        return _splat(builder, context.cast(builder, arguments[1], types.float64, element))
+        element = context.cast(builder, arguments[1], types.float64, start.dtype)
+        return _splat(builder, element, vector.lanes)
 
-    return Vector(start.dtype)(start, types.float64), generate
+    return vector(start, types.float64), generate
 
 
 # --- arithmetic, lane by lane --------------------------------------------------------------------
@@ -272,14 +220,20 @@ def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
     return a(a, b, c), generate
 
 
-@operation
-def greater(typing: Any, a: Any, b: Any) -> Any:
-    """Return the mask of a > b; False where either is NaN."""
+def _comparison(sign: str) -> Any:
+    """Return the intrinsic of a comparison that is False where either is NaN."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.fcmp_ordered(">", *arguments)
+    def typed(typing: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.fcmp_ordered(sign, *arguments)
 
-    return Vector(types.boolean)(a, b), generate
+        return Vector(types.boolean, a.lanes)(a, b), generate
+
+    return operation(typed)
+
+
+greater = _comparison(">")
+equal = _comparison("==")
 
 
 @operation
@@ -304,9 +258,192 @@ def maximum(typing: Any, a: Any, b: Any) -> Any:
 
 @operation
 def total(typing: Any, vector: Any) -> Any:
-    """Return the sum of the 16 lanes: lane i and lane i + 8, then i + 4, i + 2, i + 1."""
+    """Return the sum of the lanes: the upper half is added to the lower, until one is left."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _reduce(builder, arguments[0], builder.fadd)
+        (rest,) = arguments
+        while rest.type.count > 1:
+            half = rest.type.count // 2
+            low, high = (
+                shuffled(builder, rest, rest, list(range(first, first + half)))
+                for first in (0, half)
+            )
+            rest = builder.fadd(low, high)
+        return builder.extract_element(rest, _index(0))
 
     return vector.element(vector), generate
+
+
+# --- bundles -------------------------------------------------------------------------------------
+
+
+def _bundle(element: Any) -> Any:
+    return types.UniTuple(Vector(element), UNITS)
+
+
+def _rows(builder: Any, start: Any, vector: Any) -> list[Any]:
+    """Return pointers to UNITS vectors, one after the other."""
+    return [at_vector(builder, start, _index(unit), vector) for unit in range(UNITS)]
+
+
+def _scalars(builder: Any, start: Any, lanes: int) -> list[Any]:
+    """Return UNITS vectors with one element each, one after the other in memory, in every lane."""
+    places = [builder.gep(start, [_index(unit)]) for unit in range(UNITS)]
+    return [_splat(builder, builder.load(place), lanes) for place in places]
+
+
+def _made(context: Any, builder: Any, kind: Any, vectors: list[Any]) -> Any:
+    return context.make_tuple(builder, kind, vectors)
+
+
+def _unpacked(builder: Any, bundle: Any) -> list[Any]:
+    return [builder.extract_value(bundle, unit) for unit in range(UNITS)]
+
+
+@operation
+def zeros(typing: Any, start: Any) -> Any:
+    """Return a bundle of zeros of the pointer's element type."""
+    kind = _bundle(start.dtype)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.Constant(context.get_value_type(kind), None)
+
+    return kind(start), generate
+
+
+@operation
+def store_each(typing: Any, start: Any, bundle: Any) -> Any:
+    """Write the vectors of a bundle one after the other; the address is aligned."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values = _unpacked(builder, arguments[1])
+        for value, place in zip(values, _rows(builder, arguments[0], values[0].type), strict=True):
+            builder.store(value, place, align=ALIGNMENT)
+        return context.get_dummy_value()
+
+    return types.none(start, bundle), generate
+
+
+@operation
+def add_each(typing: Any, start: Any, bundle: Any) -> Any:
+    """Return a bundle plus the vectors that lie one after the other at a pointer."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values = _unpacked(builder, arguments[1])
+        rows = _rows(builder, arguments[0], values[0].type)
+        sums = [
+            builder.fadd(value, builder.load(row, align=ALIGNMENT))
+            for value, row in zip(values, rows, strict=True)
+        ]
+        return _made(context, builder, bundle, sums)
+
+    return bundle(start, bundle), generate
+
+
+@operation
+def fma_each(typing: Any, x: Any, start: Any, bundle: Any) -> Any:
+    """Return a bundle plus x times the vectors that lie one after the other at a pointer."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        x, first, sums = arguments
+        rows = [builder.load(row, align=ALIGNMENT) for row in _rows(builder, first, x.type)]
+        sums = [
+            fma_of(builder, x, row, value)
+            for row, value in zip(rows, _unpacked(builder, sums), strict=True)
+        ]
+        return _made(context, builder, bundle, sums)
+
+    return bundle(x, start, bundle), generate
+
+
+@operation
+def fma_scalars(typing: Any, x: Any, start: Any, bundle: Any) -> Any:
+    """Return a bundle plus x times UNITS numbers, one for each vector, at a pointer."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        x, first, sums = arguments
+        sums = [
+            fma_of(builder, x, number, value)
+            for number, value in zip(
+                _scalars(builder, first, x.type.count), _unpacked(builder, sums), strict=True
+            )
+        ]
+        return _made(context, builder, bundle, sums)
+
+    return bundle(x, start, bundle), generate
+
+
+@operation
+def affine(typing: Any, bundle: Any, factor: Any, start: Any, floor: Any) -> Any:
+    """Return max(floor, bundle * factor + number), with one number for each vector at a pointer.
+
+    NaN stays NaN.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        sums, factor, first, floor = arguments
+        numbers = _scalars(builder, first, factor.type.count)
+        values = []
+        for value, number in zip(_unpacked(builder, sums), numbers, strict=True):
+            z = fma_of(builder, value, factor, number)
+            values.append(builder.select(builder.fcmp_ordered(">", floor, z), floor, z))
+        return _made(context, builder, bundle, values)
+
+    return bundle(bundle, factor, start, factor), generate
+
+
+@operation
+def where_positive(typing: Any, start: Any, bundle: Any) -> Any:
+    """Return a bundle with 0 where the vectors at a pointer, one after the other, are not above 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values = _unpacked(builder, arguments[1])
+        zero = constant(values[0].type, 0.0)
+        rows = _rows(builder, arguments[0], values[0].type)
+        kept = [
+            builder.select(
+                builder.fcmp_ordered(">", builder.load(row, align=ALIGNMENT), zero), value, zero
+            )
+            for row, value in zip(rows, values, strict=True)
+        ]
+        return _made(context, builder, bundle, kept)
+
+    return bundle(start, bundle), generate
+
+
+@operation
+def add_totals(typing: Any, start: Any, bundle: Any) -> Any:
+    """Add the sum of the lanes of each vector to one of UNITS numbers at a pointer.
+
+    Two vectors at a time are folded into one, which holds the halves of both: so all sums take
+    about three instructions for each vector.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        rest = _unpacked(builder, arguments[1])
+        count = rest[0].type.count
+        width = count
+        while width > 1:
+            if len(rest) % 2:
+                rest.append(constant(rest[0].type, 0.0))
+            half = width // 2
+            places = range(0, 2 * count, width)
+            low, high = (
+                [place + i for place in places for i in range(begin, begin + half)]
+                for begin in (0, half)
+            )
+            # Where both vectors hold several sums, those of the first stay in front.
+            rest = [
+                builder.fadd(shuffled(builder, a, b, low), shuffled(builder, a, b, high))
+                for a, b in zip(rest[::2], rest[1::2], strict=True)
+            ]
+            width = half
+        row = ir.VectorType(rest[0].type.element, UNITS)
+        second = rest[1] if len(rest) > 1 else rest[0]
+        sums = shuffled(builder, rest[0], second, list(range(UNITS)))
+        size = start.dtype.bitwidth // 8
+        old = read(builder, arguments[0], row, align=size)
+        write(builder, builder.fadd(old, sums), arguments[0], align=size)
+        return context.get_dummy_value()
+
+    return types.none(start, bundle), generate

@@ -1,43 +1,63 @@
 """One pass over all images: forward, loss and accuracy, and, while learning, backward.
 
 The images are cut into 64 pieces, wherever and by however many threads they are worked on. Each
-piece adds up its own loss and gradient, tile by tile and image by image, and the pieces are
+piece adds up its own loss and gradient, tile by tile and group by group, and the pieces are
 combined in a fixed tree: so every sum has one order, and the result the same bits at any number
 of threads.
 """
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from fastdigit.jit import njit
 from fastdigit.kernels.dense import (
     Pointer,
-    Rows,
-    add_gradients,
-    keep_active,
+    add_bias_gradients,
+    add_weight_gradients,
+    back,
+    largest_of,
     linear,
-    read,
+    logits_of,
     softmax,
+    subtract_one_hot,
+)
+from fastdigit.kernels.groups import (
+    SHAPE,
+    Shape,
+    Tile,
+    choose_words,
+    next_group,
+    restore_rows,
+    tile_of,
 )
 from fastdigit.kernels.layout import LAYER, Layer
-from fastdigit.kernels.parallel import PIECES
-from fastdigit.kernels.simd import LANES, add, advance, load, record, splat, store
-from fastdigit.kernels.sparse import Pixels, add_gradients_sparse, linear_sparse
-
-TILE = 32
-"""Images in a tile: a multiple of 16, because softmax works on 16 side by side."""
+from fastdigit.kernels.parallel import PIECES, count_up
+from fastdigit.kernels.simd import (
+    UNITS,
+    add,
+    advance,
+    equal,
+    greater,
+    lanes,
+    load,
+    record,
+    select,
+    splat,
+    store,
+    subtract,
+    total,
+)
+from fastdigit.kernels.sparse import Units, add_weight_gradients_sparse, linear_sparse, linear_words
 
 
 class Job(NamedTuple):
     """What a pass works on: sizes, and offsets into one array of floats."""
 
-    images: int
-    features: int
-    outputs: int
     layers: int
+    outputs: int
     learning: int
-    """Whether to compute the gradient."""
-    sparse: int
-    """Whether the images are compressed rows."""
+    """Whether to compute the gradient; for predictions, whether to write probabilities."""
     scale: int
     """Offset of what pixels are multiplied by: 1 / 255 for bytes. It is applied to the sums of
     the first layer, and left out of the gradient of its weights."""
@@ -45,13 +65,12 @@ class Job(NamedTuple):
     """Offset of the parameters in blocks; see `layout`."""
     transposed: int
     """Offset of the weights in blocks for the way back."""
-    zeros: int
-    """Offset of as many zeros as a layer has inputs: the biases of the way back."""
     scratch: int
-    """Offset of the tiles, one for each thread."""
+    """Offset of the activations and deltas of a tile, for each thread."""
     scratch_size: int
-    activations: int
-    """Elements that the activations of a tile take."""
+    """Elements between those of two threads; in its second half are the deltas."""
+    pitch: int
+    """Elements that the activations of a group take."""
     gradients: int
     """Offset of the gradients of the pieces. The first one is the sum afterwards."""
     gradient_size: int
@@ -60,123 +79,153 @@ class Job(NamedTuple):
 JOB = len(Job._fields)
 
 
-class Images(NamedTuple):
-    """All images, dense or as compressed rows; see `sparse.Compressed`."""
+class Work(NamedTuple):
+    """Everything about a pass that does not change from tile to tile."""
 
-    values: Pointer
-    columns: Pointer
-    starts: Pointer
-
-
-class Tile(NamedTuple):
-    """What one thread writes while it works on a tile."""
-
-    pixels: Pointer
-    activations: Pointer
-    deltas: Pointer
-    winners: Pointer
-    normalisers: Pointer
-    targets: Pointer
-    """The logit of each image's label."""
-
-
-def scratch_size(features: int, activations: int) -> int:
-    """Return how many elements a thread needs for its tile."""
-    return TILE * features + 2 * activations + 3 * TILE
+    job: Job
+    shape: Shape
+    layers: Pointer
+    floats: Pointer
 
 
 @njit(inner=True)
-def tile_of(job: Job, floats: Pointer, thread: int) -> Tile:
-    """Return the tile of a thread."""
-    pixels = advance(floats, job.scratch + thread * job.scratch_size)
-    activations = advance(pixels, TILE * job.features)
-    deltas = advance(activations, job.activations)
-    winners = advance(deltas, job.activations)
-    normalisers = advance(winners, TILE)
-    return Tile(pixels, activations, deltas, winners, normalisers, advance(normalisers, TILE))
+def work_of(numbers: Pointer, floats: Pointer) -> Work:
+    """Return what an array of numbers says: a `Job`, a `Shape`, and a `Layer` for each layer."""
+    layers = advance(numbers, JOB + SHAPE)
+    return Work(record(Job, numbers), record(Shape, advance(numbers, JOB)), layers, floats)
 
 
 @njit(inner=True)
-def rows_of(layer: Layer, memory: Pointer) -> Rows:
-    """Return the activations or deltas of a layer."""
-    pitch = (layer.outputs + LANES - 1) // LANES * LANES
-    return Rows(advance(memory, layer.activations), pitch)
+def layer_of(work: Work, index: int) -> Layer:
+    """Return a layer of the network."""
+    return record(Layer, advance(work.layers, index * LAYER))
 
 
 @njit(inner=True)
-def read_tile(job: Job, images: Images, first: int, rows: int, tile: Tile) -> Pixels:
-    """Turn the pixels of so many images into floats, and return where they are."""
-    if not job.sparse:
-        read(advance(images.values, first * job.features), rows * job.features, tile.pixels)
-        return Pixels(tile.pixels, images.columns, images.starts)
-    starts = advance(images.starts, first)
-    read(advance(images.values, starts[0]), starts[rows] - starts[0], tile.pixels)
-    return Pixels(tile.pixels, advance(images.columns, starts[0]), starts)
+def units_of(work: Work, block: int, activations: Pointer) -> Units:
+    """Return ten units of the first layer."""
+    layer = layer_of(work, 0)
+    weights = work.job.blocked + layer.weights + block * layer.rows * UNITS
+    return Units(
+        advance(work.floats, weights),
+        advance(work.floats, work.job.blocked + layer.biases + block * UNITS),
+        advance(activations, block * UNITS * lanes(work.floats)),
+        work.floats[work.job.scale],
+        work.job.layers > 1,
+    )
 
 
 @njit(inner=True)
-def forward(job: Job, layers: Any, floats: Pointer, pixels: Pixels, tile: Tile, rows: int) -> Rows:
-    """Pass the pixels of a tile through all layers and return its logits."""
-    inputs = Rows(tile.pixels, job.features)
-    scale = floats[job.scale]
-    for index in range(job.layers):
-        layer = record(Layer, advance(layers, index * LAYER))
-        weights = advance(floats, job.blocked + layer.weights)
-        biases = advance(floats, job.blocked + layer.biases)
-        outputs = rows_of(layer, tile.activations)
-        relu = index < job.layers - 1
-        if index == 0 and job.sparse:
-            linear_sparse(pixels, layer.inputs, weights, biases, scale, relu, outputs, rows)
-        else:
-            linear(inputs, layer.inputs, weights, biases, scale, relu, outputs, rows)
+def other_layers(work: Work, activations: Pointer) -> Pointer:
+    """Pass a group on from the first layer's outputs to the logits, and return where they are."""
+    outputs = activations
+    for index in range(1, work.job.layers):
+        layer = layer_of(work, index)
         inputs = outputs
-        scale = floats[job.scale + 1]
-    return inputs
+        outputs = advance(activations, layer.activations)
+        linear(
+            inputs,
+            layer.inputs,
+            advance(work.floats, work.job.blocked + layer.weights),
+            layer.rows,
+            advance(work.floats, work.job.blocked + layer.biases),
+            layer.blocks,
+            index < work.job.layers - 1,
+            outputs,
+        )
+    return outputs
 
 
 @njit(inner=True)
-def backward(
-    job: Job,
-    layers: Any,
-    floats: Pointer,
-    pixels: Pixels,
+def deltas_of(work: Work, activations: Pointer, deltas: Pointer) -> None:
+    """Take the deltas of a group's logits back to those of the first layer."""
+    for index in range(work.job.layers - 1, 0, -1):
+        layer = layer_of(work, index)
+        below = layer_of(work, index - 1)
+        back(
+            advance(deltas, layer.activations),
+            layer.outputs,
+            advance(work.floats, work.job.transposed + layer.transposed),
+            below.blocks,
+            advance(activations, below.activations),
+            advance(deltas, below.activations),
+        )
+
+
+@njit(inner=True)
+def add_gradients(
+    work: Work,
     tile: Tile,
-    rows: int,
-    deltas: Rows,
+    blocks: Pointer,
+    index: Pointer,
+    activations: Pointer,
+    deltas: Pointer,
     gradient: Pointer,
 ) -> None:
-    """Take the deltas of the logits back through all layers and add to the gradient of each."""
-    one = floats[job.scale + 1]
-    for index in range(job.layers - 1, -1, -1):
-        layer = record(Layer, advance(layers, index * LAYER))
-        below = record(Layer, advance(layers, max(index - 1, 0) * LAYER))
-        inputs = rows_of(below, tile.activations)
-        if index == 0:
-            inputs = Rows(tile.pixels, job.features)
+    """Add what a tile has to the gradient of every layer."""
+    groups = tile.last - tile.first
+    pitch = work.job.pitch
+    for i in range(work.job.layers):
+        layer = layer_of(work, i)
+        d = advance(deltas, layer.activations)
         weights = advance(gradient, layer.weights)
-        biases = advance(gradient, layer.biases)
-        if index == 0 and job.sparse:
-            add_gradients_sparse(pixels, layer.inputs, deltas, rows, weights, biases)
+        add_bias_gradients(d, layer.blocks, groups, pitch, advance(gradient, layer.biases))
+        if i > 0:
+            inputs = advance(activations, layer_of(work, i - 1).activations)
+            add_weight_gradients(
+                inputs, layer.inputs, d, layer.rows, layer.blocks, groups, pitch, weights
+            )
         else:
-            add_gradients(inputs, layer.inputs, deltas, rows, weights, biases)
-        if index > 0:
-            earlier = rows_of(below, tile.deltas)
-            weights = advance(floats, job.transposed + layer.transposed)
-            zeros = advance(floats, job.zeros)
-            linear(deltas, layer.outputs, weights, zeros, one, index < 0, earlier, rows)
-            keep_active(inputs, earlier, rows)
-            deltas = earlier
+            for block in range(layer.blocks):
+                add_weight_gradients_sparse(
+                    work.shape,
+                    tile,
+                    blocks,
+                    index,
+                    advance(d, block * UNITS * lanes(d)),
+                    pitch,
+                    advance(weights, block * layer.rows * UNITS),
+                )
+
+
+@njit(inner=True)
+def merge(gradients: Pointer, size: int, arrivals: Pointer, piece: int) -> None:
+    """Add up the gradients of two neighbours once both are there, then of two pairs, and so on.
+
+    Whichever thread comes second adds the right one to the left one: a fixed tree, without one
+    thread waiting for another. The first piece's gradient is the sum in the end.
+
+    Parameters
+    ----------
+    gradients
+        (64, size)
+    arrivals
+        (64,): how many came to each pair; an even number before and after each pass.
+    """
+    width = 1
+    pair = PIECES
+    while width < PIECES:
+        # The pairs of pieces come first, then the pairs of these, and so on.
+        first = piece // (2 * width)
+        pair -= PIECES // (2 * width)
+        if count_up(advance(arrivals, pair + first)) % 2 == 0:
+            return
+        target = advance(gradients, first * 2 * width * size)
+        source = advance(target, width * size)
+        for k in range(0, size, lanes(gradients)):
+            store(target, k, add(load(target, k), load(source, k)))
+        width *= 2
 
 
 @njit()
 def learn(
-    words: Any,
+    numbers: Any,
     floats: Pointer,
-    values: Pointer,
-    columns: Pointer,
-    starts: Pointer,
+    blocks: Pointer,
+    index: Pointer,
     labels: Pointer,
     results: Pointer,
+    arrivals: Pointer,
     piece: int,
     thread: int,
 ) -> None:
@@ -184,89 +233,75 @@ def learn(
 
     Parameters
     ----------
-    words
-        The fields of a `Job`, then those of each `Layer`.
+    numbers
+        See `work_of`.
     floats
         The array that the job points into, aligned.
-    values, columns, starts
-        The images: (n, features) bytes or floats of the type of the others, or compressed rows.
+    blocks, index
+        The images; see `groups.Groups`.
     labels
-        (n,) bytes, each below the number of outputs.
+        (groups * lanes,) floats; those of images that do not count are negative.
     results
         (64, 2) float64: receives the loss and the number of right answers of the piece.
+    arrivals
+        See `merge`.
     """
-    job = record(Job, words)
-    layers = advance(words, JOB)
-    images = Images(values, columns, starts)
-    tile = tile_of(job, floats, thread)
+    work = work_of(numbers, floats)
+    job = work.job
+    width = lanes(floats)
+    activations = advance(floats, job.scratch + thread * job.scratch_size)
+    deltas = advance(activations, job.scratch_size // 2)
     gradient = advance(floats, job.gradients + piece * job.gradient_size)
+    last_layer = layer_of(work, job.layers - 1).activations
+    zero = splat(floats, 0.0)
+    one = splat(floats, 1.0)
+    minus_one = splat(floats, -1.0)
     loss = 0.0
-    correct = 0
+    correct = 0.0
     if job.learning:
-        for k in range(0, job.gradient_size, LANES):
-            store(gradient, k, splat(gradient, 0.0))
-    last = job.images * (piece + 1) // PIECES
-    for start in range(job.images * piece // PIECES, last, TILE):
-        rows = min(TILE, last - start)
-        pixels = read_tile(job, images, start, rows, tile)
-        logits = forward(job, layers, floats, pixels, tile, rows)
-        expected = advance(labels, start)
-        for row in range(rows):
-            tile.targets[row] = logits.start[row * logits.pitch + expected[row]]
-        softmax(logits, job.outputs, rows, tile.winners, tile.normalisers)
-        for row in range(rows):
-            loss += tile.normalisers[row] - tile.targets[row]
-            correct += tile.winners[row] == expected[row]
+        for k in range(0, job.gradient_size, width):
+            store(gradient, k, zero)
+    for number in range(work.shape.tiles):
+        tile = tile_of(work.shape, piece, number)
+        groups = tile.last - tile.first
+        for block in range(layer_of(work, 0).blocks):
+            for g in range(groups):
+                begin = np.int64(index[tile.first + g])
+                linear_sparse(
+                    advance(blocks, begin * work.shape.block),
+                    advance(index, work.shape.columns + begin),
+                    np.int64(index[tile.first + g + 1]) - begin,
+                    units_of(work, block, advance(activations, g * job.pitch)),
+                )
+        for g in range(groups):
+            units = advance(activations, g * job.pitch)
+            logits = other_layers(work, units)
+            expected = load(labels, (tile.first + g) * width)
+            counts = greater(expected, minus_one)
+            target = logits_of(expected, logits, job.outputs)
+            winner, largest = largest_of(logits, job.outputs)
+            normaliser = softmax(logits, job.outputs, largest)
+            loss += total(select(counts, subtract(normaliser, target), zero))
+            correct += total(select(equal(winner, expected), one, zero))
+            if job.learning:
+                back_from = advance(deltas, g * job.pitch)
+                subtract_one_hot(expected, logits, job.outputs, advance(back_from, last_layer))
+                deltas_of(work, units, back_from)
         if job.learning:
-            # dZ = A - Y
-            for row in range(rows):
-                at = row * logits.pitch + expected[row]
-                logits.start[at] = logits.start[at] - 1
-            backward(job, layers, floats, pixels, tile, rows, logits, gradient)
+            add_gradients(work, tile, blocks, index, activations, deltas, gradient)
     results[2 * piece] = loss
     results[2 * piece + 1] = correct
-
-
-@njit(inner=True)
-def add_pieces(gradients: Pointer, size: int, share: int) -> None:
-    """Add one of 64 shares of all pieces' gradients to that of the first, in a fixed tree."""
-    vectors = size // LANES
-    first = vectors * share // PIECES * LANES
-    last = vectors * (share + 1) // PIECES * LANES
-    half = PIECES // 2
-    while half > 0:
-        for piece in range(half):
-            target = advance(gradients, piece * size)
-            source = advance(target, half * size)
-            for k in range(first, last, LANES):
-                store(target, k, add(load(target, k), load(source, k)))
-        half //= 2
-
-
-@njit()
-def combine(
-    words: Any,
-    floats: Pointer,
-    _c: Any,
-    _d: Any,
-    _e: Any,
-    _f: Any,
-    _g: Any,
-    share: int,
-    thread: int,
-) -> None:
-    """Add up the gradients of all pieces: a kernel of 64 shares of the parameters."""
-    job = record(Job, words)
-    add_pieces(advance(floats, job.gradients), job.gradient_size, share)
+    if job.learning:
+        merge(advance(floats, job.gradients), job.gradient_size, arrivals, piece)
 
 
 @njit()
 def classify(
-    words: Any,
+    numbers: Any,
     floats: Pointer,
-    values: Pointer,
-    columns: Pointer,
-    starts: Pointer,
+    images: Pointer,
+    group: Pointer,
+    chosen: Pointer,
     labels: Pointer,
     probabilities: Pointer,
     piece: int,
@@ -274,20 +309,32 @@ def classify(
 ) -> None:
     """Write the labels (n,) of a piece of the images: a kernel of 64 pieces.
 
-    While `learning`, write their probabilities (n, outputs) as well.
+    While `learning`, write their probabilities (n, outputs) as well. Behind what `work_of` reads,
+    the numbers have the order of the images of a group, and then that of the last one's.
     """
-    job = record(Job, words)
-    images = Images(values, columns, starts)
-    tile = tile_of(job, floats, thread)
-    last = job.images * (piece + 1) // PIECES
-    for start in range(job.images * piece // PIECES, last, TILE):
-        rows = min(TILE, last - start)
-        pixels = read_tile(job, images, start, rows, tile)
-        logits = forward(job, advance(words, JOB), floats, pixels, tile, rows)
-        softmax(logits, job.outputs, rows, tile.winners, tile.normalisers)
-        for row in range(rows):
-            labels[start + row] = tile.winners[row]
-            if job.learning:
-                for o in range(job.outputs):
-                    probability = logits.start[row * logits.pitch + o]
-                    probabilities[(start + row) * job.outputs + o] = probability
+    work = work_of(numbers, floats)
+    job, shape = work.job, work.shape
+    width = lanes(floats)
+    in_order = advance(numbers, JOB + SHAPE + job.layers * LAYER)
+    units = advance(floats, job.scratch + thread * job.scratch_size)
+    found = advance(units, job.scratch_size // 2)
+    group = advance(group, thread * shape.room)
+    chosen = advance(chosen, thread * shape.pairs)
+    for g in range(shape.groups * piece // PIECES, shape.groups * (piece + 1) // PIECES):
+        rows = next_group(images, shape.images, shape.features, g, in_order, floats, group)
+        count = choose_words(shape, group, floats, chosen)
+        for block in range(layer_of(work, 0).blocks):
+            linear_words(group, chosen, count, units_of(work, block, units))
+        logits = other_layers(work, units)
+        winner, largest = largest_of(logits, job.outputs)
+        store(found, 0, winner)
+        for lane in range(rows):
+            labels[g * width + lane] = found[lane]
+        if job.learning:
+            softmax(logits, job.outputs, largest)
+            restore_rows(
+                logits,
+                job.outputs,
+                rows,
+                advance(probabilities, g * width * job.outputs),
+            )

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,10 @@ def train_side_by_side(
     ChildProcessError
         If a contender's process dies.
     """
-    order = random.Random(task.seed)
+    counts = [
+        min(ITERATIONS_A_TURN, iterations - done)
+        for done in range(0, iterations, ITERATIONS_A_TURN)
+    ]
     with ExitStack() as stack:
         workers, runs = [], []
         for name in names:
@@ -90,20 +94,46 @@ def train_side_by_side(
             workers.append(worker)
             runs.append(Run(name, worker.ready))
             started(runs[-1])
-        for done in range(0, iterations, ITERATIONS_A_TURN):
-            places = list(range(len(names)))
-            order.shuffle(places)
-            for position, place in enumerate(places):
-                runs[place].positions.append(position)
-                count = min(ITERATIONS_A_TURN, iterations - done)
-                runs[place].turns.append(_take_turn(workers[place], count, task.learning_rate))
-                stepped(runs[place])
+        take_turns(workers, runs, counts, task.seed, partial(_train, task.learning_rate), stepped)
         for worker, run in zip(workers, runs, strict=True):
             run.parameters = worker.parameters()
     return runs
 
 
-def _take_turn(worker: Worker, iterations: int, learning_rate: float) -> Turn:
+def take_turns(
+    workers: Sequence[Worker],
+    runs: Sequence[Run],
+    counts: Sequence[int],
+    seed: int,
+    take: Callable[[Worker, int], Turn],
+    stepped: Watcher,
+) -> None:
+    """Let each worker have its turn in every round, in random order.
+
+    Parameters
+    ----------
+    workers, runs
+        Who works, and where the turns are recorded.
+    counts
+        Iterations a turn, of each round.
+    seed
+        Draws the orders.
+    take
+        Has a turn of so many iterations.
+    stepped
+        Told of each turn.
+    """
+    order = random.Random(seed)
+    for count in counts:
+        places = list(range(len(workers)))
+        order.shuffle(places)
+        for position, place in enumerate(places):
+            runs[place].positions.append(position)
+            runs[place].turns.append(take(workers[place], count))
+            stepped(runs[place])
+
+
+def _train(learning_rate: float, worker: Worker, iterations: int) -> Turn:
     try:
         return worker.step(iterations)
     except DivergenceError as error:

@@ -21,8 +21,8 @@ PRINTED_EVERY = 10
 class Task(NamedTuple):
     """The work that every contender is given."""
 
-    images: npt.NDArray[np.uint8]
-    """(m, features)"""
+    images: npt.NDArray[Any]
+    """(m, features): bytes, which stand for themselves divided by 255, or floats."""
     labels: npt.NDArray[np.uint8]
     """(m,)"""
     sizes: tuple[int, int, int]
@@ -67,7 +67,10 @@ class Notebook:
 
     def __init__(self, task: Task) -> None:
         started = time.perf_counter()
-        self._X = baseline.as_columns(task.images)
+        if task.images.dtype == np.uint8:
+            self._X = baseline.as_columns(task.images)
+        else:
+            self._X = task.images.T.astype(np.float64)
         self._Y = task.labels
         self.prepare_seconds = time.perf_counter() - started
         network = first_network(task, self.dtype)
@@ -164,6 +167,11 @@ BASE = "notebook"
 """Whose time every ratio is against."""
 REFERENCE = "reference-f64"
 """Whose weights are the right ones."""
+
+CHECKED = 3
+"""Iterations after which a contender must agree with the reference before it is timed."""
+WEIGHTS_WITHIN = {"float32": 1e-5, "float64": 1e-12}
+"""Largest difference of a weight that is allowed then, by the contender's type."""
 
 CONTENDERS: Mapping[str, Callable[[Task], Contender]] = {
     BASE: Notebook,

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -17,8 +17,13 @@ VECTORS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512_vnni",
 UNKNOWN = "unknown"
 
 
-def machine() -> dict[str, Any]:
+def machine(packages: Sequence[str] = ()) -> dict[str, Any]:
     """Return what is running here, ready for JSON.
+
+    Parameters
+    ----------
+    packages
+        Others whose versions matter, by the names that they are installed by.
 
     Returns
     -------
@@ -32,7 +37,7 @@ def machine() -> dict[str, Any]:
         "cpu": processor(),
         "memory": memory(),
         "load_average": load_average(),
-        "versions": versions(),
+        "versions": versions(packages),
         "blas": blas(),
         "blas_threads": blas_threads(),
         "threading_layer": threading_layer(),
@@ -73,12 +78,12 @@ def load_average() -> list[float] | None:
         return None
 
 
-def versions() -> dict[str, str | None]:
+def versions(packages: Sequence[str] = ()) -> dict[str, str | None]:
     """Return the versions of Python, LLVM and the packages; None for what is not installed."""
     from fastdigit import __version__
 
     found: dict[str, str | None] = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *packages):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

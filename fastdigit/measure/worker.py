@@ -23,7 +23,7 @@ from fastdigit.measure import threads
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from fastdigit.measure.contenders import Contender, Task, Turn
+    from fastdigit.measure.contenders import Contender, Turn
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,10 +52,21 @@ class Ready(NamedTuple):
 class Worker:
     """A contender in a child process; leave it by `close`, or `kill` if it may be at work.
 
-    Every method raises `ChildProcessError` if the child has died.
+    Every method raises `ChildProcessError` if the child has died, and what the contender raises.
+
+    Parameters
+    ----------
+    name
+        Of the contender.
+    task
+        What it is built from; anything that tells a number of ``threads``.
+    constructor
+        Builds it, in the child; by default what CONTENDERS has under the name.
     """
 
-    def __init__(self, name: str, task: "Task") -> None:
+    def __init__(
+        self, name: str, task: Any, constructor: Callable[[Any], Any] | None = None
+    ) -> None:
         self.name = name
         self._executor = ProcessPoolExecutor(
             max_workers=1,
@@ -65,18 +76,23 @@ class Worker:
         )
         self._processes: list[Any] = []
         try:
-            self.ready = self._call(_build, name, task)
+            self.ready = self._call(_build, name, task, constructor)
         except BaseException:
             self.kill()
             raise
 
-    def step(self, iterations: int) -> "Turn":
-        """Let the contender train on, and wait for its records."""
-        return self._call(_step, iterations)
+    def step(self, iterations: int, warm_up: int = 0) -> "Turn":
+        """Let the contender train on, and wait for its records; before it, so much without any."""
+        return self._call(_step, iterations, warm_up)
 
     def parameters(self) -> "npt.NDArray[Any]":
         """Return the weights so far, flat."""
-        return self._call(_parameters)
+        parameters: npt.NDArray[Any] = self.ask("parameters")
+        return parameters
+
+    def ask(self, method: str) -> Any:
+        """Return what a method of the contender returns that takes no arguments."""
+        return self._call(_ask, method)
 
     def close(self) -> None:
         """End the child once it has finished."""
@@ -154,12 +170,12 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _build(name: str, task: "Task") -> Ready:
+def _build(name: str, task: Any, constructor: Callable[[Any], Any] | None) -> Ready:
     global _contender
     from fastdigit.measure.contenders import CONTENDERS
     from fastdigit.measure.machine import blas_threads, threading_layer
 
-    _contender = CONTENDERS[name](task)
+    _contender = (constructor or CONTENDERS[name])(task)
     _settle()
     return Ready(
         _contender.dtype,
@@ -172,7 +188,9 @@ def _build(name: str, task: "Task") -> Ready:
     )
 
 
-def _step(iterations: int) -> "Turn":
+def _step(iterations: int, warm_up: int) -> "Turn":
+    if warm_up:
+        _contender.step(warm_up)
     turn = _contender.step(iterations)
     _settle()
     return turn
@@ -192,5 +210,5 @@ def _settle() -> None:
             return
 
 
-def _parameters() -> "npt.NDArray[Any]":
-    return _contender.parameters()
+def _ask(method: str) -> Any:
+    return getattr(_contender, method)()

@@ -1,0 +1,401 @@
+"""Images in groups: the storage that training reads.
+
+Images are put into groups of as many as a vector has lanes, and each group keeps the blocks of
+its pixels that are not all zero (see `pixels`). A step of the kernels then works on one column of
+a whole group, whose pixels fill all lanes, and reads the number of the column once for all.
+
+Four fifths of a picture of a digit are background. So that the images of a group share theirs,
+similar images are put together: in the order of a Gray code with one bit for each of 49 parts of
+the picture, which tells whether there is any ink in it. In float32, 37 % of MNIST's blocks are
+left, and 56 % in the files' order; at best it could be 19 %, the share of pixels that are not 0.
+
+For the way back a column is followed through the groups of a *tile*, so there is a second index.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastdigit.jit import njit
+from fastdigit.kernels.layout import aligned
+from fastdigit.kernels.parallel import PIECES, available_threads, run
+from fastdigit.kernels.pixels import (
+    COLUMNS,
+    PACKED,
+    PAIRS,
+    elements,
+    encode,
+    lit,
+    packed,
+    restore,
+    transpose,
+)
+from fastdigit.kernels.simd import ALIGNMENT, advance, lanes, record
+
+Pointer = Any
+"""To elements of one type, in compiled code."""
+
+Array = npt.NDArray[Any]
+
+MOST_IN_TILE = 48
+"""Groups in a tile at most. What a tile's deltas take must stay in the first-level cache."""
+
+GROUPS_NUMBERED = 256
+"""Groups that an entry of the index can tell apart in a tile."""
+
+PAIRS_LIT = 2**PAIRS - 1
+"""What `pixels.lit` says of a word whose pairs all have pixels."""
+
+SIDE = 7
+"""Parts of each side of a picture that the order of the images looks at; their squares of four by
+four pixels, of all sizes tried, leave the fewest blocks of MNIST."""
+
+
+class Shape(NamedTuple):
+    """What the compiled functions know of the images of a pass, in whole numbers."""
+
+    images: int
+    features: int
+    words: int
+    """Groups of four columns, the last one filled up."""
+    pairs: int
+    """Pairs of columns."""
+    groups: int
+    tiles: int
+    """Tiles in each piece."""
+    every: int
+    """Whether blocks of zeros are kept as well."""
+    counting: int
+    """Whether blocks are counted only."""
+    block: int
+    """Elements of a block."""
+    room: int
+    """Elements of the workspace that a thread has to transpose a group."""
+    columns: int
+    """Offset in the index of the pair of columns of each block, group by group. Before it are the
+    numbers of the groups' first blocks."""
+    tile_starts: int
+    """Offset of where each pair of columns of each tile begins among the entries."""
+    entries: int
+    """Offset of the blocks of a tile, pair by pair: the number of the block, counted from the
+    first one of the tile, times 256, plus that of the group in the tile."""
+
+
+SHAPE = len(Shape._fields)
+
+
+class Groups(NamedTuple):
+    """Images in groups, and in which order."""
+
+    shape: Shape
+    order: npt.NDArray[np.int64]
+    """(groups * lanes,): which image is where. The last one fills its group up."""
+    blocks: Array
+    """The pixels, block by block: bytes or floats."""
+    index: npt.NDArray[np.uint32]  # type: ignore[assignment]  # and not tuple.index
+    """The numbers that `Shape` tells of."""
+
+
+class Workspace(NamedTuple):
+    """Where threads transpose groups; one row for each."""
+
+    group: Array
+    """(threads, ...): the pixels of a group, words for bytes or floats; see `pixels`."""
+    chosen: npt.NDArray[np.uint32]
+    """(threads, pairs): the pairs of columns that blocks are made of."""
+
+
+def lanes_of(dtype: npt.DTypeLike) -> int:
+    """Return how many images of this type of float a group has."""
+    return ALIGNMENT // np.dtype(dtype).itemsize
+
+
+def shape_of(images: Array, dtype: npt.DTypeLike, every: bool) -> Shape:
+    """Return the shape of images in groups before their blocks are counted."""
+    n, features = images.shape
+    lanes = lanes_of(dtype)
+    groups = -(-n // lanes)
+    words = -(-features // PACKED)
+    as_bytes = images.dtype == np.uint8
+    return Shape(
+        images=n,
+        features=features,
+        words=words,
+        pairs=words * PAIRS,
+        groups=groups,
+        tiles=-(-groups // (PIECES * MOST_IN_TILE)),
+        every=every,
+        counting=True,
+        block=lanes * COLUMNS,
+        room=words * (1 if as_bytes else PACKED) * lanes,
+        columns=groups + 1,
+        tile_starts=0,
+        entries=0,
+    )
+
+
+def workspace(shape: Shape, images: Array, dtype: npt.DTypeLike) -> Workspace:
+    """Return memory in which each thread can transpose a group of images."""
+    threads = available_threads()
+    kind = np.uint32 if images.dtype == np.uint8 else dtype
+    return Workspace(
+        aligned((threads, shape.room), kind), np.zeros((threads, shape.pairs), np.uint32)
+    )
+
+
+def in_groups(order: npt.NDArray[np.int64], dtype: npt.DTypeLike) -> npt.NDArray[np.int64]:
+    """Return the order with its last image repeated until the last group is full."""
+    return np.pad(order, (0, -len(order) % lanes_of(dtype)), mode="edge")
+
+
+def own_order(n: int, dtype: npt.DTypeLike) -> npt.NDArray[np.int64]:
+    """Return the numbers of the images of a group as they come, and those of the last group."""
+    lanes = np.arange(lanes_of(dtype))
+    return np.concatenate([lanes, np.minimum(lanes, (n - 1) % len(lanes))])
+
+
+def group(images: Array, dtype: npt.DTypeLike, every: bool, threads: int) -> Groups:
+    """Return images (n, features), bytes or floats of this type, in groups.
+
+    With `every`, blocks of zeros are kept, and the order as well.
+    """
+    shape = shape_of(images, dtype, every)
+    order = in_groups(np.arange(shape.images) if every else similar(images, threads), dtype)
+    space = workspace(shape, images, dtype)
+    like = np.empty(0, dtype)
+
+    def pack(index: Array, blocks: Array) -> None:
+        numbers = np.concatenate([np.array(shape, np.int64), order])
+        run(_pack, [numbers, like, images, *space, index, blocks], PIECES, threads)
+
+    counted = np.zeros(shape.groups + 1, np.uint32)
+    pack(counted, np.empty(0, images.dtype))
+    starts = np.cumsum(counted, dtype=np.int64)
+    count = int(starts[-1])
+    if count >= 2**32:
+        raise ValueError(
+            f"{count} blocks of pixels, but they are counted in 32 bits; use fewer images"
+        )
+    tile_starts = shape.columns + count
+    tiles = PIECES * shape.tiles
+    entries = tile_starts + tiles * (shape.pairs + 1)
+    shape = shape._replace(counting=False, tile_starts=tile_starts, entries=entries)
+    index = np.empty(entries + count, np.uint32)
+    index[: shape.columns] = starts
+    blocks = aligned(count * shape.block, images.dtype)
+    pack(index, blocks)
+    run(_index, [np.array(shape, np.int64), index], tiles, threads)
+    return Groups(shape, order, blocks, index)
+
+
+def similar(images: Array, threads: int) -> npt.NDArray[np.int64]:
+    """Return an order of images that brings those together which have ink in the same places."""
+    n, features = images.shape
+    side = max(1, round(features**0.5))
+    row, column = np.divmod(np.arange(features), side)
+    part = np.minimum(row * SIDE // side, SIDE - 1) * SIDE + column * SIDE // side
+    lit = np.zeros(n, np.uint64)
+    ink = np.zeros(n, np.uint32)
+    numbers = np.concatenate([[n, features], part]).astype(np.int64)
+    run(_find_ink, [numbers, images, lit, ink], PIECES, threads)
+    has = [(lit >> np.uint64(part)) & np.uint64(1) for part in range(SIDE * SIDE)]
+    # What few images have, divides them first.
+    rare = np.argsort([int(column.sum()) for column in has], kind="stable")
+    code = np.zeros(n, np.uint64)
+    for part in rare:
+        code = code << np.uint64(1) | has[part]
+    # From a Gray code to its number, so that neighbours in order differ in few parts.
+    for shift in (1, 2, 4, 8, 16, 32):
+        code ^= code >> np.uint64(shift)
+    return np.lexsort((ink, code))
+
+
+@njit()
+def _find_ink(
+    numbers: Any, images: Any, lit: Any, ink: Any, _e: Any, _f: Any, _g: Any, piece: int, _: int
+) -> None:
+    """Note in which parts an image has pixels that are not 0, as bits, and how many in all.
+
+    A kernel of 64 pieces.
+    """
+    n, features = numbers[0], numbers[1]
+    part = advance(numbers, 2)
+    for i in range(n * piece // PIECES, n * (piece + 1) // PIECES):
+        image = advance(images, i * features)
+        found = count = np.uint64(0)
+        for j in range(features):
+            pixel = np.uint64(image[j] != 0)
+            found |= pixel << np.uint64(part[j])
+            count += pixel
+        lit[i] = found
+        ink[i] = count
+
+
+@njit(inner=True)
+def transpose_group(
+    images: Pointer, features: int, order: Pointer, like: Pointer, group: Pointer
+) -> None:
+    """Lay the images that `order` points to side by side; see `pixels.transpose`."""
+    together = packed(group)
+    width = lanes(like) * together
+    whole = features // width * width
+    for j in range(0, whole, width):
+        row = advance(group, j // together * lanes(like))
+        transpose(images, order, features, j, row, like)
+    if whole and features % together == 0 and whole < features:
+        # The last square overlaps the one before.
+        row = advance(group, (features - width) // together * lanes(like))
+        transpose(images, order, features, features - width, row, like)
+        whole = features
+    # What is left of each row, and zeros up to a whole word, one by one.
+    cells = elements(group)
+    for j in range(whole, (features + PACKED - 1) // PACKED * PACKED):
+        first = advance(cells, j // together * lanes(like) * together + j % together)
+        for lane in range(lanes(like)):
+            pixel = images[order[lane] * features + min(j, features - 1)]
+            first[lane * together] = pixel if j < features else 0
+
+
+@njit(inner=True)
+def next_group(
+    images: Pointer,
+    n: int,
+    features: int,
+    g: int,
+    in_order: Pointer,
+    like: Pointer,
+    group: Pointer,
+) -> int:
+    """Lay a group of n images side by side as they come, and return how many they are.
+
+    `in_order` is from `own_order`.
+    """
+    rows = min(lanes(like), n - g * lanes(like))
+    order = in_order if rows == lanes(like) else advance(in_order, lanes(like))
+    transpose_group(advance(images, g * lanes(like) * features), features, order, like, group)
+    return rows
+
+
+@njit(inner=True)
+def restore_rows(group: Pointer, columns: int, rows: int, target: Pointer) -> None:
+    """Write floats that lie side by side as rows (rows, columns), one for each lane."""
+    width = lanes(group)
+    whole = columns // width * width if rows == width else 0
+    for j in range(0, whole, width):
+        restore(advance(group, j * width), advance(target, j), columns)
+    for j in range(whole, columns):
+        for lane in range(rows):
+            target[lane * columns + j] = group[j * width + lane]
+
+
+@njit(inner=True)
+def choose_pairs(shape: Shape, group: Pointer, like: Pointer, chosen: Pointer) -> int:
+    """Note the pairs of columns that have pixels, or all, and return how many they are."""
+    count = 0
+    for word in range(shape.words):
+        found = PAIRS_LIT if shape.every else lit(group, word, like)
+        # Without a branch, which the processor could not foresee.
+        for number in range(PAIRS):
+            chosen[count] = word * PAIRS + number
+            count += (found >> number) & 1
+    return count
+
+
+@njit(inner=True)
+def choose_words(shape: Shape, group: Pointer, like: Pointer, chosen: Pointer) -> int:
+    """Note the words of four columns that have pixels, and return how many they are."""
+    count = 0
+    for word in range(shape.words):
+        chosen[count] = word
+        count += lit(group, word, like) != 0
+    return count
+
+
+@njit()
+def _pack(
+    numbers: Any,
+    like: Pointer,
+    images: Pointer,
+    group: Pointer,
+    chosen: Pointer,
+    index: Pointer,
+    blocks: Pointer,
+    piece: int,
+    thread: int,
+) -> None:
+    """Count the blocks of each group, or write them and their columns: a kernel of 64 pieces.
+
+    Parameters
+    ----------
+    numbers
+        The fields of a `Shape`, then the order of the images.
+    like
+        A pointer to floats.
+    group, chosen
+        A `Workspace`.
+    """
+    shape = record(Shape, numbers)
+    order = advance(numbers, SHAPE)
+    group = advance(group, thread * shape.room)
+    chosen = advance(chosen, thread * shape.pairs)
+    for g in range(shape.groups * piece // PIECES, shape.groups * (piece + 1) // PIECES):
+        transpose_group(images, shape.features, advance(order, g * lanes(like)), like, group)
+        count = choose_pairs(shape, group, like, chosen)
+        if shape.counting:
+            index[g + 1] = count
+        else:
+            first = np.int64(index[g])
+            for k in range(count):
+                pair = np.int64(chosen[k])
+                index[shape.columns + first + k] = pair
+                encode(group, pair, blocks, first + k, like)
+
+
+class Tile(NamedTuple):
+    """Which groups a tile has, and where it is among all."""
+
+    first: int
+    last: int
+    number: int
+
+
+@njit(inner=True)
+def tile_of(shape: Shape, piece: int, tile: int) -> Tile:
+    """Return one of the tiles of a piece, which are all about as large."""
+    first = shape.groups * piece // PIECES
+    count = shape.groups * (piece + 1) // PIECES - first
+    return Tile(
+        first + count * tile // shape.tiles,
+        first + count * (tile + 1) // shape.tiles,
+        piece * shape.tiles + tile,
+    )
+
+
+@njit()
+def _index(
+    numbers: Any, index: Any, _c: Any, _d: Any, _e: Any, _f: Any, _g: Any, piece: int, _: int
+) -> None:
+    """Write the entries of a tile, pair by pair, and where each begins: a kernel of all tiles."""
+    shape = record(Shape, numbers)
+    tile = tile_of(shape, piece // shape.tiles, piece % shape.tiles)
+    begin, end = np.int64(index[tile.first]), np.int64(index[tile.last])
+    columns = advance(index, shape.columns)
+    starts = advance(index, shape.tile_starts + tile.number * (shape.pairs + 1))
+    entries = advance(index, shape.entries)
+    for pair in range(shape.pairs + 1):
+        starts[pair] = 0
+    for block in range(begin, end):
+        starts[np.int64(columns[block]) + 1] += 1
+    starts[0] = begin
+    for pair in range(shape.pairs):
+        starts[pair + 1] += starts[pair]
+    for g in range(tile.first, tile.last):
+        for block in range(np.int64(index[g]), np.int64(index[g + 1])):
+            column = np.int64(columns[block])
+            entries[starts[column]] = (block - begin) * GROUPS_NUMBERED + g - tile.first
+            starts[column] += 1
+    # Each start has moved on to the next one.
+    for pair in range(shape.pairs, 0, -1):
+        starts[pair] = starts[pair - 1]
+    starts[0] = begin

@@ -1,0 +1,200 @@
+"""Golden bits: what training arrives at, on every processor and at any number of threads.
+
+All inputs are whole numbers of a generator written here, divided by powers of two: neither NumPy's
+generators nor the C library can show in them. The numbers of `GOLDEN` change only in a commit that
+says why.
+"""
+
+import itertools
+import json
+import math
+import re
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import pytest
+from llvmlite import binding
+
+import fastdigit as fd
+from fastdigit.kernels.layout import aligned
+from fastdigit.kernels.simd import fma, load, pointer, store
+from fastdigit.processors import allowed
+
+GOLDEN = {
+    "classic float32 dense": [3883473738, 3121194398],
+    "classic float32 sparse": [3010322921, 1434298430],
+    "classic float64 dense": [3660781516, 1530703248],
+    "classic float64 sparse": [2481473935, 1758932380],
+    "deep float32 dense": [2750521445, 1877872447],
+    "deep float32 sparse": [2768200552, 1454406733],
+    "deep float64 dense": [201228198, 1864356721],
+    "deep float64 sparse": [4037975948, 1387151277],
+}
+"""Checksums of weights and losses."""
+
+GOLDEN_DIGITS = 2457736734
+
+NETWORKS = {"classic": ((784, 10, 10), 50), "deep": ((20, 17, 11, 3), 2100)}
+"""Sizes of layers, and the number of images: most pieces are empty, or have several groups."""
+
+
+# --- in a child process --------------------------------------------------------------------------
+
+
+def numbers(count, seed):
+    """Return whole numbers of 32 bits from Knuth's linear congruential generator."""
+    factor, step = np.uint64(6364136223846793005), np.uint64(1442695040888963407)
+    # The k-th is factor^k seed + (1 + factor + ... + factor^k) step, modulo 2^64.
+    powers = np.full(count, factor)
+    powers[0] = 1
+    powers = np.cumprod(powers)
+    return ((powers * np.uint64(seed) + np.cumsum(powers) * step) >> 32).astype(np.int64)
+
+
+def trained(name, dtype, storage, threads):
+    """Return checksums of the weights and the losses after 25 iterations."""
+    sizes, n = NETWORKS[name]
+    drawn = numbers(n * sizes[0], seed=1).reshape(n, sizes[0])
+    images = np.where(drawn % 5 < 2, drawn // 8 % 256, 0).astype(np.uint8)
+    network = fd.Network(sizes, dtype)
+    network.parameters[:] = (numbers(network.parameters.size, seed=2) % 1024 - 512) / 1024
+    history = fd.fit(
+        network,
+        (images, numbers(n, seed=3) % sizes[-1]),
+        iterations=25,
+        learning_rate=0.125,
+        storage=storage,
+        threads=threads,
+        progress=False,
+    )
+    assert history.loss[-1] < 0.9 * history.loss[0]
+    assert (history.storage, history.threads) == (storage, threads)
+    return [zlib.crc32(np.array(a).tobytes()) for a in (network.parameters, history.loss)]
+
+
+def multiply_add(source, out):
+    p = pointer(source)
+    store(pointer(out), 0, fma(load(p, 0), load(p, 16), load(p, 32)))
+
+
+def instructions():
+    """Return what the code that is compiled here multiplies vectors with."""
+    compiled = numba.njit(multiply_add)
+    compiled(aligned(48, "float32"), aligned(16, "float32"))
+    (code,) = compiled.inspect_asm().values()
+    return sorted(set(re.findall(r"vfmadd|\bfmaf|[xyz]mm", code)))
+
+
+def sines():
+    """Return a checksum that shows which version of `sin` the C library has chosen."""
+    return zlib.crc32(np.array([math.sin(i / 997) for i in range(20_000)]).tobytes())
+
+
+def answer(threads):
+    """Print the bits of everything, and what they were computed with."""
+    bits = {
+        f"{name} {dtype} {storage}": [trained(name, dtype, storage, k) for k in threads]
+        for name, dtype, storage in itertools.product(
+            NETWORKS, ("float32", "float64"), ("dense", "sparse")
+        )
+    }
+    digits = zlib.crc32(fd.make_digits(200, seed=1).images.tobytes())
+    print(json.dumps([bits, digits, instructions(), sines()]))
+
+
+# --- in the test ---------------------------------------------------------------------------------
+
+OLD_LIBRARIES = {
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX2,-FMA,-FMA4",
+    "NPY_DISABLE_CPU_FEATURES": " ".join(
+        np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
+    ),
+}
+"""What makes the C library and NumPy believe that the processor is old."""
+
+
+class Child(NamedTuple):
+    """A process that computes all bits."""
+
+    threads: tuple[int, ...]
+    environment: dict[str, str | None]
+    needs: frozenset[str] = frozenset()
+    """Features without which this processor cannot run its code."""
+    instructions: frozenset[str] | None = None
+    """What its code multiplies vectors with, where this processor does not show."""
+
+
+def processor(name, features, **child):
+    """Return a child whose code is made for another processor, which has these features.
+
+    An empty list is needed: without one, Numba adds all that this processor has to the name.
+    """
+    return Child((1,), {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}, **child)
+
+
+CHILDREN = {
+    # Instructions chosen and ordered as for that processor, but only those that this one has.
+    "znver5": processor("znver5", None),
+    "skylake-avx512": processor(
+        "skylake-avx512",
+        "",
+        needs=frozenset({"fma", "avx2", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),
+        instructions=frozenset({"vfmadd", "zmm"}),
+    ),
+    "haswell": processor(
+        "haswell",
+        "",
+        needs=frozenset({"fma", "avx2", "bmi", "bmi2", "lzcnt", "movbe"}),
+        instructions=frozenset({"vfmadd", "ymm"}),
+    ),
+    # Vectors of 4 float32, and no fma.
+    "nehalem": processor("nehalem", "", instructions=frozenset({"fmaf", "xmm"})),
+    "old libraries": Child((2,), {"NUMBA_NUM_THREADS": "2"} | OLD_LIBRARIES),
+    "threads": Child((1, 2, 3, 4), {"NUMBA_NUM_THREADS": "4", "OMP_WAIT_POLICY": "passive"}),
+}
+
+
+@pytest.fixture(scope="module")
+def children(python):
+    """Start all children, as many at a time as there are processors for them."""
+    with ThreadPoolExecutor(allowed()) as pool:
+        yield {
+            name: pool.submit(
+                python,
+                f"import test_golden; test_golden.answer({child.threads})",
+                environment=child.environment,
+            )
+            for name, child in CHILDREN.items()
+            if child.needs <= features()
+        }
+        pool.shutdown(cancel_futures=True)
+
+
+def features():
+    return {name for name, present in binding.get_host_cpu_features().items() if present}
+
+
+@pytest.mark.parametrize("name", CHILDREN)
+def test_the_same_bits_everywhere(name, children):
+    child = CHILDREN[name]
+    if name not in children:
+        pytest.skip(f"this processor lacks {', '.join(sorted(child.needs - features()))}")
+    finished = children[name].result()
+    assert finished.returncode == 0, finished.stderr
+    bits, digits, found, library = json.loads(finished.stdout.splitlines()[-1])
+    for case, runs in bits.items():
+        assert runs == [GOLDEN[case]] * len(child.threads), case
+    assert bits.keys() == GOLDEN.keys()
+    assert digits == GOLDEN_DIGITS
+    # The bits are right; but were they computed in the way that was to be tested?
+    if child.instructions:
+        assert child.instructions <= set(found)
+        assert "vfmadd" in child.instructions or "vfmadd" not in found
+        assert "zmm" in child.instructions or "zmm" not in found
+    if "not a recognized processor" in finished.stderr:
+        pytest.skip(f"this LLVM does not know {name}, and made code for any x86-64 processor")
+    if "GLIBC_TUNABLES" in child.environment and "fma" in features() and library == sines():
+        pytest.skip("this C library is not to be told that the processor is old")

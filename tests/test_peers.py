@@ -1,0 +1,312 @@
+"""Other libraries: each learns and finds the same as the reference, and the commands time them."""
+
+import json
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastdigit.errors import DivergenceError
+from fastdigit.measure.contenders import (
+    BASE,
+    CONTENDERS,
+    REFERENCE,
+    WEIGHTS_WITHIN,
+    Notebook,
+    Task,
+)
+from fastdigit.measure.machine import machine
+from fastdigit.measure.peers import PACKAGES, PEERS
+from fastdigit.measure.predictors import PREDICTORS
+from fastdigit.measure.worker import Worker
+
+ROOT = Path(__file__).parents[1]
+PEER_MODULES = {"jax", "jaxlib", "torch", "scipy", "sklearn", "onnx", "onnxruntime"}
+
+# All libraries in one process, which is not that of the tests: some of them start threads that
+# forbid a fork, and importing them takes seconds.
+EVERYTHING = """
+import functools, json
+from fastdigit.measure import threads
+threads.limit(1)  # two would wait for each other where the tests have no core of their own
+import numpy as np
+import fastdigit as fd
+from fastdigit.measure import predictors
+from fastdigit.measure.contenders import BASE, CONTENDERS, REFERENCE, Task
+from fastdigit.measure.peers import PEERS
+
+if PEERS["torch-compile-f32"].installed:
+    import torch
+    # Inductor calls a C++ compiler, for minutes.
+    torch.compile = functools.partial(torch.compile, backend="eager")
+
+digits = fd.make_digits(150, seed=3)
+floats = np.random.RandomState(0).rand(*digits.images.shape).astype(np.float32)
+trained = {}
+for kind, images in (("bytes", digits.images), ("floats", floats)):
+    task = Task(images, digits.labels, (784, 10, 10), 7, 0.1, 1)
+    right = CONTENDERS[REFERENCE](task)
+    right.step(5)
+    for name, build in {BASE: CONTENDERS[BASE], **PEERS}.items():
+        if not getattr(build, "installed", True) or (kind == "floats" and name.endswith("f64")):
+            continue
+        contender = build(task)
+        turns = contender.step(3), contender.step(2)
+        parameters = contender.parameters()
+        trained[f"{name} {kind}"] = {
+            "dtypes": [contender.dtype, str(parameters.dtype)],
+            "seconds": [len(turn.seconds) for turn in turns],
+            "positive": all(second > 0 for turn in turns for second in turn.seconds),
+            "difference": float(np.abs(parameters - right.parameters()).max()),
+            "prepared": contender.prepare_seconds >= 0 and contender.compile_seconds >= 0,
+        }
+
+predictors.CHUNKS = 64, 256
+network = fd.Network([784, 10, 10], seed=1)
+expected = np.resize(network.predict(digits.images, backend="numpy"), 700)
+predicted = {}
+for name, entry in predictors.PREDICTORS.items():
+    if entry.installed:
+        predictor = entry(predictors.Question(digits.images, 700, network, 1))
+        turn = predictor.step(2)
+        right = (predictor.labels() == expected).mean()
+        predicted[name] = [float(right), len(turn.seconds), predictor.chunk_size()]
+print(json.dumps([trained, predicted]))
+"""
+
+
+def needs(*packages):
+    for package in packages:
+        pytest.importorskip(package)
+
+
+@pytest.fixture(scope="module")
+def everything():
+    done = subprocess.run(
+        [sys.executable, "-c", EVERYTHING], capture_output=True, text=True, cwd=ROOT, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+class TestPeers:
+    def test_none_is_imported_before_it_is_built(self, output_of):
+        loaded = output_of(
+            "import sys\n"
+            "from fastdigit.measure import contenders, onnx_model, peers, predictors\n"
+            "[peer.installed for peer in peers.PEERS.values()]\n"
+            "[entry.installed for entry in predictors.PREDICTORS.values()]\n"
+            "print(*sys.modules, sep='\\n')"
+        )
+        assert "fastdigit.measure.peers" in loaded
+        assert PEER_MODULES.isdisjoint(loaded)
+
+    def test_names(self):
+        assert not PEERS.keys() & CONTENDERS.keys()
+        for name, peer in PEERS.items():
+            assert peer.dtype == {"f32": "float32", "f64": "float64"}[name[-3:]]
+
+    @pytest.mark.parametrize(
+        ("name", "kind"),
+        [
+            *((name, "bytes") for name in (BASE, *PEERS)),
+            *((name, "floats") for name in (BASE, *PEERS) if not name.endswith("f64")),
+        ],
+    )
+    def test_learns_what_the_reference_learns(self, everything, name, kind):
+        trained, _ = everything
+        if f"{name} {kind}" not in trained:
+            pytest.skip(f"{PEERS[name].package} is not installed")
+        found = trained[f"{name} {kind}"]
+        dtype = "float64" if name == BASE else PEERS[name].dtype
+        assert found["dtypes"] == [dtype, dtype]
+        assert found["seconds"] == [3, 2]
+        assert found["positive"]
+        assert found["prepared"]
+        assert found["difference"] <= WEIGHTS_WITHIN[dtype]
+
+    def test_divergence_is_found(self):
+        needs("scipy")
+        images = np.full((20, 784), 255, np.uint8)
+        labels = (np.arange(20) % 10).astype(np.uint8)
+        task = Task(images, labels, (784, 10, 10), 0, 1e300, 1)
+        with np.errstate(all="ignore"), pytest.raises(DivergenceError):
+            PEERS["scipy-csr-f32"](task).step(20)
+
+    def test_a_library_that_is_missing(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "jax", None)
+        assert not PEERS["jax-jit-f32"].installed
+        assert not PREDICTORS["jax"].installed
+
+    def test_versions_of_packages(self):
+        found = machine([*PACKAGES, "no-such-package"])["versions"]
+        assert set(PACKAGES) <= found.keys()
+        assert found["no-such-package"] is None
+
+
+class TestPredictors:
+    @pytest.mark.parametrize("name", PREDICTORS)
+    def test_labels(self, everything, name):
+        _, predicted = everything
+        if name not in predicted:
+            pytest.skip(f"{' or '.join(PREDICTORS[name].packages)} is not installed")
+        right, turns, chunk = predicted[name]
+        assert right == 1
+        assert turns == 2
+        assert chunk in ({700} if name == "fastdigit" else {64, 256})
+
+    def test_onnx_model_is_one_that_runtimes_take(self):
+        needs("onnx")
+        import onnx
+
+        import fastdigit as fd
+        from fastdigit.measure.onnx_model import onnx_model
+
+        for takes, nodes in (("uint8", 6), ("float32", 4)):
+            model = onnx.load_from_string(onnx_model(fd.Network([9, 3, 2]), takes))
+            assert 8 <= model.ir_version <= 10
+            assert 13 <= model.opset_import[0].version <= 17
+            assert len(model.graph.node) == nodes
+
+
+# --- the commands --------------------------------------------------------------------------------
+
+
+def run(command, *words):
+    return subprocess.run(
+        [sys.executable, ROOT / "bench" / command, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "digits.npz"
+    labels = (np.arange(400) % 10).astype(np.uint8)
+    patterns = 200 * (np.arange(784) % 10 == np.arange(10)[:, None])
+    noise = np.random.RandomState(0).randint(0, 20, (400, 784))
+    np.savez(path, images=(patterns[labels] + noise).astype(np.uint8), labels=labels)
+    return path
+
+
+def published(folder):
+    """Return what a command has written, which must tell nothing of this machine's places."""
+    assert {path.name for path in folder.iterdir()} == {"README.md", "results.json"}
+    texts = [path.read_text() for path in folder.iterdir()]
+    for text in texts:
+        for secret in (str(folder.parent), f"{Path.home()}/", "://"):
+            assert secret not in text
+        assert platform.node() not in re.findall(r"[\w.-]+", text)
+    return json.loads((folder / "results.json").read_text()), (folder / "README.md").read_text()
+
+
+class TestCommands:
+    def test_training(self, data, tmp_path):
+        needs("scipy")
+        out = tmp_path / "made" / "here"
+        words = ("--rows", 300, "--dev", 50, "--rounds", 3, "--iterations", 2, "--threads", 1)
+        names = ("--contenders", "scipy-csr-f32,scipy-csr-f64,reference-f32", "--dtype", "float32")
+        done = run("peers.py", "--data", data, *words, *names, "--out", out)
+        assert done.returncode == 0, done.stderr
+        document, page = published(out)
+        records = {record["name"]: record for record in document["contenders"]}
+        assert set(records) == {BASE, REFERENCE, "reference-f32", "scipy-csr-f32"}
+        times = [record["milliseconds_median"] for record in document["contenders"]]
+        assert times == sorted(times)
+        assert document["data"]["training"] == 250
+        for name, record in records.items():
+            means = [1e3 * np.mean(part["seconds"]) for part in record["rounds"]]
+            assert len(means) == 3
+            assert record["milliseconds_median"] == pytest.approx(np.median(means))
+            base = records[BASE]["milliseconds_median"]
+            assert record["ratio"] == pytest.approx(base / record["milliseconds_median"])
+            assert record["weight_difference"] <= WEIGHTS_WITHIN[record["dtype"]]
+            assert f"| {name} |" in page
+            assert name in done.stdout
+        assert document["machine"]["versions"]["scipy"] in page
+
+    def test_training_on_random_floats(self, tmp_path):
+        words = ("--rows", 60, "--dev", 10, "--rounds", 1, "--iterations", 1, "--threads", 1)
+        names = ("--contenders", "scipy-csr-f32,reference-f32")
+        done = run("peers.py", "--data", "random", *words, *names, "--out", tmp_path / "out")
+        assert done.returncode == 0, done.stderr
+        document, _ = published(tmp_path / "out")
+        found = {record["name"] for record in document["contenders"]}
+        assert found == {BASE, REFERENCE, "reference-f32"}
+        assert document["data"]["share_of_zeros"] == 0
+
+    def test_prediction(self, data, tmp_path):
+        needs("sklearn")
+        words = ("--images", 900, "--rounds", 2, "--threads", 1, "--trained", 0)
+        names = ("--contenders", "fastdigit,sklearn")
+        done = run("predict.py", "--data", data, *words, *names, "--out", tmp_path / "out")
+        assert done.returncode == 0, done.stderr
+        document, page = published(tmp_path / "out")
+        assert {record["name"] for record in document["contenders"]} == {"fastdigit", "sklearn"}
+        for record in document["contenders"]:
+            assert record["labels_equal"] >= 0.9999
+            assert [len(part["seconds"]) for part in record["rounds"]] == [1, 1]
+            assert f"| {record['name']} |" in page
+
+    @pytest.mark.parametrize("command", ["peers.py", "predict.py"])
+    def test_a_contender_that_does_not_exist(self, data, tmp_path, command):
+        done = run(command, "--data", data, "--contenders", "nobody", "--out", tmp_path / "out")
+        assert done.returncode == 2
+        assert "there is no 'nobody'" in done.stderr
+        assert not (tmp_path / "out").exists()
+
+
+class Absent:
+    """A constructor whose library is not installed."""
+
+    installed = False
+
+
+class Tiring(Notebook):
+    """A contender that gives up when it is timed."""
+
+    def step(self, iterations):
+        raise ChildProcessError("enough")
+
+
+def broken(task):
+    raise RuntimeError("no compiler in /usr/bin, see https://example.org/help\nand more")
+
+
+class TestLeavingOut:
+    def test_all_reasons(self, monkeypatch, capsys):
+        monkeypatch.syspath_prepend(ROOT / "bench")
+        import contest
+
+        def check(worker: Worker):
+            if worker.name == "wrong":
+                raise contest.Wrong("its weights are off")
+            return {"weight_difference": 0.0}
+
+        images, labels = np.ones((8, 784), np.uint8), np.arange(8, dtype=np.uint8)
+        task = Task(images, labels, (784, 10, 10), 0, 0.1, 1)
+        table = {
+            "absent": Absent(),
+            "broken": broken,
+            "wrong": CONTENDERS[REFERENCE],
+            "tiring": Tiring,
+            BASE: CONTENDERS[BASE],
+        }
+        outcome = contest.hold(table, task, check, [1, 1], 1, quiet=True)
+        assert outcome.left_out == {
+            "absent": 'not installed; pip install -e ".[peers]" brings it',
+            "broken": "RuntimeError: no compiler in (a path), see (an address)",
+            "wrong": "its weights are off",
+            "tiring": "ChildProcessError: enough",
+        }
+        assert outcome.wrong == ["wrong"]
+        (record,) = contest.records(outcome, BASE)
+        assert record["name"] == BASE
+        assert record["ratio"] == 1
+        assert len(record["rounds"]) == 2
