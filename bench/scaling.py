@@ -139,8 +139,8 @@ def page(facts, options, rows, kept):
             f"{FIXED / 1e6:.0f} MB of memory. **{said[kept['memory']]}.**",
             "",
             f"{facts['date']}, {escape(cpu['model'])}, {cpu['cores_allowed']} cores, Python "
-            f"{versions['python']}, NumPy {versions['numpy']}, Numba {versions['numba']}, fastdigit "
-            f"{versions['fastdigit']} ({facts['git_revision'] or 'no git'}).",
+            f"{versions['python']}, NumPy {versions['numpy']}, Numba {versions['numba']}, "
+            f"fastdigit {versions['fastdigit']} ({facts['git_revision'] or 'no git'}).",
             "",
             "Made by `python bench/scaling.py`; every time is in [results.json](results.json).",
             "",

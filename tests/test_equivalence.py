@@ -8,7 +8,8 @@ import pytest
 from tolerances import TOLERANCE, assert_close, assert_gradient_close
 
 from fastdigit.kernels import Problem, classify, fused, objective, reference
-from fastdigit.kernels.groups import MOST_IN_TILE, lanes_of
+from fastdigit.kernels.groups import MOST_IN_TILE
+from fastdigit.kernels.transposition import lanes_of
 from fastdigit.network import Network
 from fastdigit.training import fit
 

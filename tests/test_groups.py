@@ -4,18 +4,12 @@ import numpy as np
 import pytest
 
 import fastdigit as fd
-from fastdigit.kernels.groups import (
-    MOST_IN_TILE,
-    SIDE,
-    group,
-    in_groups,
-    lanes_of,
-    own_order,
-    similar,
-)
+from fastdigit.kernels.groups import MOST_IN_TILE, group, in_groups
 from fastdigit.kernels.numba_backend import SPARSE_BELOW, chosen_storage
 from fastdigit.kernels.parallel import PIECES, available_threads
 from fastdigit.kernels.simd import ALIGNMENT
+from fastdigit.kernels.similarity import SIDE, similar
+from fastdigit.kernels.transposition import lanes_of, own_order
 
 THREADS = available_threads()
 LANES = {"float32": 16, "float64": 8}

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from fastdigit.kernels import parameters
-from fastdigit.kernels.groups import lanes_of, shape_of
+from fastdigit.kernels.bundles import UNITS
+from fastdigit.kernels.groups import shape_of
 from fastdigit.kernels.layout import LAYER, Layer, aligned, pack, plan, unpack
 from fastdigit.kernels.memory import PAGE, Memory, whole
 from fastdigit.kernels.parallel import PIECES, available_threads, run
-from fastdigit.kernels.simd import ALIGNMENT, UNITS
+from fastdigit.kernels.simd import ALIGNMENT
 from fastdigit.kernels.sweep import JOB, Job
+from fastdigit.kernels.transposition import lanes_of
 
 SIZES = [
     (1, 1),

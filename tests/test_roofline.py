@@ -8,8 +8,8 @@ import pytest
 
 from fastdigit import cli
 from fastdigit.kernels import Problem, probes
-from fastdigit.kernels.groups import lanes_of
 from fastdigit.kernels.layout import aligned
+from fastdigit.kernels.transposition import lanes_of
 from fastdigit.measure import limits, roofline
 from fastdigit.measure.limits import Iteration, Work, dense_limit, sparse_limit
 from fastdigit.measure.roofline import Probe, Rates, Roofline

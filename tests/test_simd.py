@@ -8,21 +8,26 @@ import numpy as np
 import pytest
 
 from fastdigit.jit import njit
+from fastdigit.kernels.bundles import (
+    UNITS,
+    add_each,
+    add_totals,
+    affine,
+    fma_each,
+    fma_scalars,
+    store_each,
+    where_positive,
+    zeros,
+)
 from fastdigit.kernels.elementary import exp, log
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.simd import (
     ALIGNMENT,
-    UNITS,
     add,
-    add_each,
-    add_totals,
     advance,
-    affine,
     divide,
     equal,
     fma,
-    fma_each,
-    fma_scalars,
     greater,
     lanes,
     load,
@@ -33,11 +38,8 @@ from fastdigit.kernels.simd import (
     select,
     splat,
     store,
-    store_each,
     subtract,
     total,
-    where_positive,
-    zeros,
 )
 
 DTYPES = [np.float32, np.float64]

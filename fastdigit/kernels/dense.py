@@ -9,18 +9,23 @@ nothing but the order of sums.
 from typing import Any
 
 from fastdigit.jit import njit
-from fastdigit.kernels.elementary import exp, log
-from fastdigit.kernels.simd import (
+from fastdigit.kernels.bundles import (
     UNITS,
-    add,
     add_each,
     add_totals,
-    advance,
     affine,
-    divide,
-    equal,
     fma_each,
     fma_scalars,
+    store_each,
+    where_positive,
+    zeros,
+)
+from fastdigit.kernels.elementary import exp, log
+from fastdigit.kernels.simd import (
+    add,
+    advance,
+    divide,
+    equal,
     greater,
     lanes,
     load,
@@ -29,10 +34,7 @@ from fastdigit.kernels.simd import (
     select,
     splat,
     store,
-    store_each,
     subtract,
-    where_positive,
-    zeros,
 )
 
 Pointer = Any
@@ -89,7 +91,7 @@ def back(
     activations: Pointer,
     earlier: Pointer,
 ) -> None:
-    """Compute dX = W^T dZ where X > 0, for a group: the deltas of the layer before, whose ReLU gave X.
+    """Compute dX = W^T dZ where X > 0: the deltas of the layer before, whose ReLU gave X.
 
     Parameters
     ----------

@@ -21,20 +21,14 @@ from fastdigit.kernels.dense import (
     logits_of,
     softmax,
 )
-from fastdigit.kernels.groups import (
-    SHAPE,
-    lanes_of,
-    next_group,
-    own_order,
-    restore_rows,
-    shape_of,
-)
+from fastdigit.kernels.groups import SHAPE, shape_of
 from fastdigit.kernels.layout import LAYER, aligned
 from fastdigit.kernels.memory import Memory
 from fastdigit.kernels.parallel import PIECES, available_threads, run
 from fastdigit.kernels.parameters import flatten, views
 from fastdigit.kernels.simd import advance, lanes, load, splat, store, subtract
 from fastdigit.kernels.sweep import JOB, layer_of, merge, work_of
+from fastdigit.kernels.transposition import lanes_of, next_group, own_order, restore_rows
 
 Floats = npt.NDArray[Any]
 

@@ -4,10 +4,7 @@ Images are put into groups of as many as a vector has lanes, and each group keep
 its pixels that are not all zero (see `pixels`). A step of the kernels then works on one column of
 a whole group, whose pixels fill all lanes, and reads the number of the column once for all.
 
-Four fifths of a picture of a digit are background. So that the images of a group share theirs,
-similar images are put together: in the order of a Gray code with one bit for each of 49 parts of
-the picture, which tells whether there is any ink in it. In float32, 37 % of MNIST's blocks are
-left, and 56 % in the files' order; at best it could be 19 %, the share of pixels that are not 0.
+So that the images of a group share their background, similar images are put together.
 
 For the way back a column is followed through the groups of a *tile*, so there is a second index.
 """
@@ -24,14 +21,12 @@ from fastdigit.kernels.pixels import (
     COLUMNS,
     PACKED,
     PAIRS,
-    elements,
     encode,
     lit,
-    packed,
-    restore,
-    transpose,
 )
-from fastdigit.kernels.simd import ALIGNMENT, advance, lanes, record
+from fastdigit.kernels.simd import advance, lanes, record
+from fastdigit.kernels.similarity import similar
+from fastdigit.kernels.transposition import lanes_of, transpose_group
 
 Pointer = Any
 """To elements of one type, in compiled code."""
@@ -46,10 +41,6 @@ GROUPS_NUMBERED = 256
 
 PAIRS_LIT = 2**PAIRS - 1
 """What `pixels.lit` says of a word whose pairs all have pixels."""
-
-SIDE = 7
-"""Parts of each side of a picture that the order of the images looks at; their squares of four by
-four pixels, of all sizes tried, leave the fewest blocks of MNIST."""
 
 
 class Shape(NamedTuple):
@@ -106,11 +97,6 @@ class Workspace(NamedTuple):
     """(threads, pairs): the pairs of columns that blocks are made of."""
 
 
-def lanes_of(dtype: npt.DTypeLike) -> int:
-    """Return how many images of this type of float a group has."""
-    return ALIGNMENT // np.dtype(dtype).itemsize
-
-
 def shape_of(images: Array, dtype: npt.DTypeLike, every: bool) -> Shape:
     """Return the shape of images in groups before their blocks are counted."""
     n, features = images.shape
@@ -149,12 +135,6 @@ def in_groups(order: npt.NDArray[np.int64], dtype: npt.DTypeLike) -> npt.NDArray
     return np.pad(order, (0, -len(order) % lanes_of(dtype)), mode="edge")
 
 
-def own_order(n: int, dtype: npt.DTypeLike) -> npt.NDArray[np.int64]:
-    """Return the numbers of the images of a group as they come, and those of the last group."""
-    lanes = np.arange(lanes_of(dtype))
-    return np.concatenate([lanes, np.minimum(lanes, (n - 1) % len(lanes))])
-
-
 def group(images: Array, dtype: npt.DTypeLike, every: bool, threads: int) -> Groups:
     """Return images (n, features), bytes or floats of this type, in groups.
 
@@ -187,106 +167,6 @@ def group(images: Array, dtype: npt.DTypeLike, every: bool, threads: int) -> Gro
     pack(index, blocks)
     run(_index, [np.array(shape, np.int64), index], tiles, threads)
     return Groups(shape, order, blocks, index)
-
-
-def similar(images: Array, threads: int) -> npt.NDArray[np.int64]:
-    """Return an order of images that brings those together which have ink in the same places."""
-    n, features = images.shape
-    side = max(1, round(features**0.5))
-    row, column = np.divmod(np.arange(features), side)
-    part = np.minimum(row * SIDE // side, SIDE - 1) * SIDE + column * SIDE // side
-    lit = np.zeros(n, np.uint64)
-    ink = np.zeros(n, np.uint32)
-    numbers = np.concatenate([[n, features], part]).astype(np.int64)
-    run(_find_ink, [numbers, images, lit, ink], PIECES, threads)
-    has = [(lit >> np.uint64(part)) & np.uint64(1) for part in range(SIDE * SIDE)]
-    # What few images have, divides them first.
-    rare = np.argsort([int(column.sum()) for column in has], kind="stable")
-    code = np.zeros(n, np.uint64)
-    for part in rare:
-        code = code << np.uint64(1) | has[part]
-    # From a Gray code to its number, so that neighbours in order differ in few parts.
-    for shift in (1, 2, 4, 8, 16, 32):
-        code ^= code >> np.uint64(shift)
-    return np.lexsort((ink, code))
-
-
-@njit()
-def _find_ink(
-    numbers: Any, images: Any, lit: Any, ink: Any, _e: Any, _f: Any, _g: Any, piece: int, _: int
-) -> None:
-    """Note in which parts an image has pixels that are not 0, as bits, and how many in all.
-
-    A kernel of 64 pieces.
-    """
-    n, features = numbers[0], numbers[1]
-    part = advance(numbers, 2)
-    for i in range(n * piece // PIECES, n * (piece + 1) // PIECES):
-        image = advance(images, i * features)
-        found = count = np.uint64(0)
-        for j in range(features):
-            pixel = np.uint64(image[j] != 0)
-            found |= pixel << np.uint64(part[j])
-            count += pixel
-        lit[i] = found
-        ink[i] = count
-
-
-@njit(inner=True)
-def transpose_group(
-    images: Pointer, features: int, order: Pointer, like: Pointer, group: Pointer
-) -> None:
-    """Lay the images that `order` points to side by side; see `pixels.transpose`."""
-    together = packed(group)
-    width = lanes(like) * together
-    whole = features // width * width
-    for j in range(0, whole, width):
-        row = advance(group, j // together * lanes(like))
-        transpose(images, order, features, j, row, like)
-    if whole and features % together == 0 and whole < features:
-        # The last square overlaps the one before.
-        row = advance(group, (features - width) // together * lanes(like))
-        transpose(images, order, features, features - width, row, like)
-        whole = features
-    # What is left of each row, and zeros up to a whole word, one by one.
-    cells = elements(group)
-    for j in range(whole, (features + PACKED - 1) // PACKED * PACKED):
-        first = advance(cells, j // together * lanes(like) * together + j % together)
-        for lane in range(lanes(like)):
-            pixel = images[order[lane] * features + min(j, features - 1)]
-            first[lane * together] = pixel if j < features else 0
-
-
-@njit(inner=True)
-def next_group(
-    images: Pointer,
-    n: int,
-    features: int,
-    g: int,
-    in_order: Pointer,
-    like: Pointer,
-    group: Pointer,
-) -> int:
-    """Lay a group of n images side by side as they come, and return how many they are.
-
-    `in_order` is from `own_order`.
-    """
-    rows = min(lanes(like), n - g * lanes(like))
-    order = in_order if rows == lanes(like) else advance(in_order, lanes(like))
-    transpose_group(advance(images, g * lanes(like) * features), features, order, like, group)
-    return rows
-
-
-@njit(inner=True)
-def restore_rows(group: Pointer, columns: int, rows: int, target: Pointer) -> None:
-    """Write floats that lie side by side as rows (rows, columns), one for each lane."""
-    width = lanes(group)
-    whole = columns // width * width if rows == width else 0
-    for j in range(0, whole, width):
-        restore(advance(group, j * width), advance(target, j), columns)
-    for j in range(whole, columns):
-        for lane in range(rows):
-            target[lane * columns + j] = group[j * width + lane]
 
 
 @njit(inner=True)

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastdigit.jit import njit
-from fastdigit.kernels.simd import ALIGNMENT, UNITS, advance, record
+from fastdigit.kernels.bundles import UNITS
+from fastdigit.kernels.simd import ALIGNMENT, advance, record
 
 Floats = npt.NDArray[np.floating]
 Pointer = Any

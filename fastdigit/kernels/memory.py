@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastdigit.kernels import sweep
-from fastdigit.kernels.groups import Shape, lanes_of
+from fastdigit.kernels.groups import Shape
 from fastdigit.kernels.layout import aligned, pack, plan, unpack
 from fastdigit.kernels.parallel import PIECES, available_threads, run
+from fastdigit.kernels.transposition import lanes_of
 
 Floats = npt.NDArray[Any]
 

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastdigit.kernels import sweep
-from fastdigit.kernels.groups import MOST_IN_TILE, group, own_order, shape_of, workspace
+from fastdigit.kernels import prediction, sweep
+from fastdigit.kernels.groups import MOST_IN_TILE, group, shape_of, workspace
 from fastdigit.kernels.interface import Problem, Score
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.memory import Memory
 from fastdigit.kernels.parallel import PIECES, checked_threads, run
+from fastdigit.kernels.transposition import own_order
 
 Floats = npt.NDArray[Any]
 
@@ -107,5 +108,5 @@ def classify(
     filled = np.empty((len(images) if probabilities else 0, sizes[-1]), dtype)
     numbers = np.concatenate([memory.numbers(probabilities), own_order(len(images), dtype)])
     given = [numbers, memory.floats, images, *space, labels, filled]
-    run(sweep.classify, given, PIECES, threads)
+    run(prediction.classify, given, PIECES, threads)
     return labels, filled if probabilities else None

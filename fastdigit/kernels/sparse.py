@@ -9,20 +9,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdigit.jit import njit
-from fastdigit.kernels.dense import Pointer, lower_bound
-from fastdigit.kernels.groups import GROUPS_NUMBERED, Shape, Tile
-from fastdigit.kernels.pixels import COLUMNS, PAIRS, fetch_early, pair
-from fastdigit.kernels.simd import (
+from fastdigit.kernels.bundles import (
     UNITS,
     add_totals,
-    advance,
     affine,
     fma_each,
     fma_scalars,
-    splat,
     store_each,
     zeros,
 )
+from fastdigit.kernels.dense import Pointer, lower_bound
+from fastdigit.kernels.groups import GROUPS_NUMBERED, Shape, Tile
+from fastdigit.kernels.pixels import COLUMNS, PAIRS, fetch_early, pair
+from fastdigit.kernels.simd import advance, splat
 
 AHEAD = 128
 """Blocks between the one that is fetched into the cache and the one that is multiplied. Without,

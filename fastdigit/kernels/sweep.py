@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdigit.jit import njit
+from fastdigit.kernels.bundles import UNITS
 from fastdigit.kernels.dense import (
     Pointer,
     add_bias_gradients,
@@ -22,19 +23,10 @@ from fastdigit.kernels.dense import (
     softmax,
     subtract_one_hot,
 )
-from fastdigit.kernels.groups import (
-    SHAPE,
-    Shape,
-    Tile,
-    choose_words,
-    next_group,
-    restore_rows,
-    tile_of,
-)
+from fastdigit.kernels.groups import SHAPE, Shape, Tile, tile_of
 from fastdigit.kernels.layout import LAYER, Layer
 from fastdigit.kernels.parallel import PIECES, count_up
 from fastdigit.kernels.simd import (
-    UNITS,
     add,
     advance,
     equal,
@@ -48,7 +40,7 @@ from fastdigit.kernels.simd import (
     subtract,
     total,
 )
-from fastdigit.kernels.sparse import Units, add_weight_gradients_sparse, linear_sparse, linear_words
+from fastdigit.kernels.sparse import Units, add_weight_gradients_sparse, linear_sparse
 
 
 class Job(NamedTuple):
@@ -293,48 +285,3 @@ def learn(
     results[2 * piece + 1] = correct
     if job.learning:
         merge(advance(floats, job.gradients), job.gradient_size, arrivals, piece)
-
-
-@njit()
-def classify(
-    numbers: Any,
-    floats: Pointer,
-    images: Pointer,
-    group: Pointer,
-    chosen: Pointer,
-    labels: Pointer,
-    probabilities: Pointer,
-    piece: int,
-    thread: int,
-) -> None:
-    """Write the labels (n,) of a piece of the images: a kernel of 64 pieces.
-
-    While `learning`, write their probabilities (n, outputs) as well. Behind what `work_of` reads,
-    the numbers have the order of the images of a group, and then that of the last one's.
-    """
-    work = work_of(numbers, floats)
-    job, shape = work.job, work.shape
-    width = lanes(floats)
-    in_order = advance(numbers, JOB + SHAPE + job.layers * LAYER)
-    units = advance(floats, job.scratch + thread * job.scratch_size)
-    found = advance(units, job.scratch_size // 2)
-    group = advance(group, thread * shape.room)
-    chosen = advance(chosen, thread * shape.pairs)
-    for g in range(shape.groups * piece // PIECES, shape.groups * (piece + 1) // PIECES):
-        rows = next_group(images, shape.images, shape.features, g, in_order, floats, group)
-        count = choose_words(shape, group, floats, chosen)
-        for block in range(layer_of(work, 0).blocks):
-            linear_words(group, chosen, count, units_of(work, block, units))
-        logits = other_layers(work, units)
-        winner, largest = largest_of(logits, job.outputs)
-        store(found, 0, winner)
-        for lane in range(rows):
-            labels[g * width + lane] = found[lane]
-        if job.learning:
-            softmax(logits, job.outputs, largest)
-            restore_rows(
-                logits,
-                job.outputs,
-                rows,
-                advance(probabilities, g * width * job.outputs),
-            )

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastdigit.kernels import probes
-from fastdigit.kernels.groups import lanes_of
 from fastdigit.kernels.layout import aligned
+from fastdigit.kernels.transposition import lanes_of
 from fastdigit.measure.machine import processor
 from fastdigit.measure.threads import allowed
 
