@@ -20,7 +20,7 @@ BYTE = 1 / 255
 """What a byte of a pixel is multiplied by."""
 
 SPARSE_BELOW = 0.5
-"""Share of pixels that are not 0, below which blocks of zeros are left out."""
+"""Share of pixels that are not 0, below which blocks of zeros are left out: above it are few."""
 
 
 def chosen_storage(storage: str, images: npt.NDArray[Any]) -> str:
