@@ -118,6 +118,7 @@ def _admit(
     worker = None
     try:
         worker = Worker(name, task, constructor)
+        stack.callback(worker.kill)
         outcome.checks[name] = check(worker)
     except Exception as error:  # whatever a library raises
         outcome.left_out[name] = reason(error)
@@ -126,7 +127,6 @@ def _admit(
         if worker:
             worker.kill()
         return None
-    stack.callback(worker.kill)
     return worker
 
 

@@ -8,8 +8,6 @@ from fastdigit.kernels.groups import MOST_IN_TILE, group, in_groups
 from fastdigit.kernels.numba_backend import SPARSE_BELOW, chosen_storage
 from fastdigit.kernels.parallel import PIECES, available_threads
 from fastdigit.kernels.simd import ALIGNMENT
-from fastdigit.kernels.similarity import SIDE, similar
-from fastdigit.kernels.transposition import lanes_of, own_order
 
 THREADS = available_threads()
 LANES = {"float32": 16, "float64": 8}
@@ -172,44 +170,15 @@ def test_threads_do_not_show_in_groups(every, kind, dtype):
             assert mine.tobytes() == theirs.tobytes()
 
 
-# --- order ---------------------------------------------------------------------------------------
-
-
-def in_plain_python(images):
-    """Return the order that `similar` is said to give."""
-    n, features = images.shape
-    side = max(1, round(features**0.5))
-    keys = []
-    lit = np.zeros((n, SIDE * SIDE), int)
-    for i, image in enumerate(images):
-        for j in np.flatnonzero(image != 0).tolist():
-            row, column = min(j // side * SIDE // side, SIDE - 1), j % side * SIDE // side
-            lit[i, SIDE * row + column] = 1
-    rarest_first = np.argsort(lit.sum(axis=0), kind="stable")
-    for i, image in enumerate(images):
-        place = bit = 0
-        for part in rarest_first:
-            # Of the Gray code each bit tells whether it differs from the one before.
-            bit ^= int(lit[i, part])
-            place = 2 * place + bit
-        keys.append((place, np.count_nonzero(image)))
-    return sorted(range(n), key=lambda i: keys[i])
-
-
-@pytest.mark.parametrize("kind", ["bytes", "float32", "float64"])
-@pytest.mark.parametrize("features", [1, 2, 3, 15, 16, 17, 40, 49, 64, 100, 784])
-def test_the_order_of_similar_images(features, kind):
-    """Equal images, of which there are many with one feature, stay as they were."""
-    images = drawn(100, features, min(0.5, 10 / features), kind)
-    images[50:60] = images[:10]
-    assert similar(images, THREADS).tolist() == in_plain_python(images)
-
-
-def test_threads_do_not_show_in_the_order():
-    images = drawn(1000, 49)
-    orders = [similar(images, k).tolist() for k in range(1, THREADS + 1)]
-    assert sorted(orders[0]) == list(range(1000))
-    assert all(order == orders[0] for order in orders)
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 15, 16, 17, 100])
+@pytest.mark.parametrize("dtype", LANES)
+def test_the_last_group_is_filled_up(n, dtype):
+    lanes = LANES[dtype]
+    order = np.random.RandomState(n).permutation(n)
+    whole = in_groups(order, dtype)
+    assert len(whole) == -(-n // lanes) * lanes
+    np.testing.assert_array_equal(whole[:n], order)
+    assert (whole[n:] == order[-1]).all()
 
 
 @pytest.mark.parametrize("dtype", LANES)
@@ -221,22 +190,6 @@ def test_similar_digits_share_their_background(dtype):
     every = found.shape.groups * found.shape.pairs
     assert np.count_nonzero(digits.reshape(-1, 2).any(axis=1)) / LANES[dtype] < kept
     assert kept < 0.85 * lit < lit < every
-
-
-@pytest.mark.parametrize("n", [1, 7, 8, 9, 15, 16, 17, 100])
-@pytest.mark.parametrize("dtype", LANES)
-def test_the_last_group_is_filled_up(n, dtype):
-    lanes = LANES[dtype]
-    assert lanes_of(dtype) == lanes
-    order = np.random.RandomState(n).permutation(n)
-    whole = in_groups(order, dtype)
-    assert len(whole) == -(-n // lanes) * lanes
-    np.testing.assert_array_equal(whole[:n], order)
-    assert (whole[n:] == order[-1]).all()
-    full, last = own_order(n, dtype).reshape(2, lanes)
-    assert full.tolist() == list(range(lanes))
-    first = (n - 1) // lanes * lanes
-    np.testing.assert_array_equal(first + last, in_groups(np.arange(n), dtype)[first:])
 
 
 # --- storage -------------------------------------------------------------------------------------

@@ -1,0 +1,44 @@
+"""The order of similar images: the one that is described, whatever the threads."""
+
+import numpy as np
+import pytest
+from test_groups import THREADS, drawn
+
+from fastdigit.kernels.similarity import SIDE, similar
+
+
+def in_plain_python(images):
+    """Return the order that `similar` is said to give."""
+    n, features = images.shape
+    side = max(1, round(features**0.5))
+    keys = []
+    lit = np.zeros((n, SIDE * SIDE), int)
+    for i, image in enumerate(images):
+        for j in np.flatnonzero(image != 0).tolist():
+            row, column = min(j // side * SIDE // side, SIDE - 1), j % side * SIDE // side
+            lit[i, SIDE * row + column] = 1
+    rarest_first = np.argsort(lit.sum(axis=0), kind="stable")
+    for i, image in enumerate(images):
+        place = bit = 0
+        for part in rarest_first:
+            # Of the Gray code each bit tells whether it differs from the one before.
+            bit ^= int(lit[i, part])
+            place = 2 * place + bit
+        keys.append((place, np.count_nonzero(image)))
+    return sorted(range(n), key=lambda i: keys[i])
+
+
+@pytest.mark.parametrize("kind", ["bytes", "float32", "float64"])
+@pytest.mark.parametrize("features", [1, 2, 3, 15, 16, 17, 40, 49, 64, 100, 784])
+def test_the_order_of_similar_images(features, kind):
+    """Equal images, of which there are many with one feature, stay as they were."""
+    images = drawn(100, features, min(0.5, 10 / features), kind)
+    images[50:60] = images[:10]
+    assert similar(images, THREADS).tolist() == in_plain_python(images)
+
+
+def test_threads_do_not_show_in_the_order():
+    images = drawn(1000, 49)
+    orders = [similar(images, k).tolist() for k in range(1, THREADS + 1)]
+    assert sorted(orders[0]) == list(range(1000))
+    assert all(order == orders[0] for order in orders)
