@@ -1,0 +1,116 @@
+"""What a benchmark leaves behind: one JSON document, the same for whoever wrote it.
+
+`fastdigit bench`, `pytest --benchmark-only` and the scripts in bench/ write it; the report, the
+README's tables and `--baseline` read it. Seconds are seconds, ratios say how many times as fast,
+shares lie in 0..1. What was not measured is None; nothing in it names a host, a user or a path.
+"""
+
+from typing import Any, Literal, TypedDict
+
+SCHEMA = 2
+"""Raised when a reader of the last one would misread the next."""
+
+Verdict = Literal["faster", "slower", "too close to call"]
+
+
+class Ratio(TypedDict):
+    """How many times as fast as the base: its median by the contender's, over all rounds."""
+
+    median: float
+    low: float
+    high: float
+    """Ends of the 99 % bootstrap interval."""
+
+
+class Round(TypedDict):
+    """One turn of one contender."""
+
+    position: int
+    """Its place in the order of the round, from 0."""
+    seconds: list[float]
+    """Of each repetition; where a library times many as one, their mean, as many times."""
+    speed: float | None
+    """Of the processors just before and after, as a share of the fastest seen: 1 is undisturbed."""
+    steal: float | None
+    """Share of the processors' time that the hypervisor gave to others meanwhile."""
+
+
+class Check(TypedDict):
+    """What was compared before anything was timed."""
+
+    what: str
+    """Such as "weights after 3 iterations"."""
+    difference: float
+    allowed: float
+
+
+class Contender(TypedDict):
+    """One way to do the work of a question."""
+
+    name: str
+    library: str
+    dtype: str
+    threads: int | None
+    refused: str | None
+    """Why it has no time: wrong, not installed, died. All that follows is then None or empty."""
+    check: Check | None
+    import_seconds: float | None
+    """Of the library, in a new process."""
+    compile_seconds: float | None
+    """Of everything it needs, without a cache."""
+    cached_seconds: float | None
+    """The same with one, as in every later start."""
+    prepare_seconds: float | None
+    """Bringing the data into the form that it reads."""
+    rounds: list[Round]
+    median_seconds: float | None
+    """Of one repetition: the median over the rounds of the mean of each."""
+    quartiles_seconds: list[float] | None
+    ratio: Ratio | None
+    """To the question's base; None for the base itself."""
+    verdict: Verdict | None
+    facts: dict[str, Any]
+    """What else is worth knowing: accuracy, images a second, share of the limit."""
+
+
+class Question(TypedDict):
+    """Contenders that do the same work, timed in turns."""
+
+    suite: str
+    """kernels, iteration, training, scaling, predict or start-up."""
+    name: str
+    """Unique in the suite, such as "784-10-10, full batch, float32"."""
+    repetition: str
+    """What is timed once: "iteration", "epoch", "1,000,000 images"."""
+    base: str
+    """The contender that ratios are against."""
+    noise_floor: float | None
+    """How far a ratio of a contender to itself strayed from 1, as a share: the A/A run."""
+    busy: str | None
+    """Why no verdict is given, where the machine was never idle enough."""
+    parameters: dict[str, Any]
+    """What tells this question from its neighbours, such as {"threads": 2, "images": 41000}."""
+    contenders: list[Contender]
+
+
+class Result(TypedDict):
+    """A whole run."""
+
+    schema: int
+    kind: str
+    """Which command wrote it, such as "bench"."""
+    machine: dict[str, Any]
+    """See `fastdigit.measure.machine.machine`."""
+    load_average_after: list[float] | None
+    steal: float | None
+    """Over the whole run; see `Round`."""
+    settings: dict[str, Any]
+    """Among them "command", "threads", "seed"."""
+    data: dict[str, Any]
+    """Among them "source", "fingerprint", "images", "share_of_zeros"."""
+    wall_seconds: float
+    parts: dict[str, float]
+    """Seconds of the run by what was done: start, data, build, check, wait, time, roofline ..."""
+    roofline: dict[str, Any] | None
+    """What the machine can do and what the kernels reach; see `fastdigit.measure.roofline`."""
+    questions: list[Question]
