@@ -37,7 +37,7 @@ def test_forward_and_backward_by_hand():
     np.testing.assert_allclose(Zs[1], [[LN3, 0]])
     np.testing.assert_allclose(As[1], [[0.75, 0.25]], rtol=1e-15)
     np.testing.assert_allclose(reference.cross_entropy(Zs[1], LABELS), [LOSS], rtol=1e-15)
-    dWs, dbs = reference.backward(X, LABELS, WEIGHTS, Zs, As)
+    dWs, dbs = reference.backward(X, LABELS, WEIGHTS, As)
     np.testing.assert_allclose(dWs[0], [[D, 2 * D], [0, 0]], rtol=1e-15)
     np.testing.assert_allclose(dbs[0], [D, 0], rtol=1e-15)
     np.testing.assert_allclose(dWs[1], [[0.75, 0], [-0.75, 0]], rtol=1e-15)
@@ -106,8 +106,116 @@ def test_one_hot_with_missing_classes():
 
 def test_the_slope_of_relu_is_zero_at_zero():
     Z = np.array([-1.0, -0.0, 0.0, 5e-324, 2.0])
-    np.testing.assert_array_equal(reference.relu_derivative(Z), [False, False, False, True, True])
-    np.testing.assert_array_equal(reference.relu(Z), [0, 0, 0, 5e-324, 2])
+    A = reference.relu(Z)
+    np.testing.assert_array_equal(A, [0, 0, 0, 5e-324, 2])
+    for known in (Z, A):
+        np.testing.assert_array_equal(
+            reference.relu_derivative(known), [False, False, False, True, True]
+        )
+
+
+ZS = [-1000.0, -40.0, -2.0, -0.5, -1e-9, 0.0, 1e-9, 0.5, 2.0, 40.0, 1000.0]
+
+
+def logistic_by_hand(z):
+    return 1 / (1 + math.exp(-z)) if z > -700 else 0.0
+
+
+BY_HAND = {
+    "relu": (lambda z: max(z, 0.0), lambda z: float(z > 0)),
+    "leaky_relu": (lambda z: z if z > 0 else 0.01 * z, lambda z: 1.0 if z > 0 else 0.01),
+    "tanh": (math.tanh, lambda z: 1 - math.tanh(z) ** 2),
+    "logistic": (logistic_by_hand, lambda z: logistic_by_hand(z) * logistic_by_hand(-z)),
+    "identity": (lambda z: z, lambda z: 1.0),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", BY_HAND)
+def test_activations_and_their_slopes(name, dtype):
+    """Nothing overflows, the type stays, and the output alone tells the slope."""
+    assert BY_HAND.keys() == reference.ACTIVATIONS.keys()
+    function, derivative = reference.ACTIVATIONS[name]
+    by_hand, slope_by_hand = BY_HAND[name]
+    Z = np.array(ZS, dtype)
+    before = Z.copy()
+    A = function(Z)
+    slopes = derivative(A)
+    assert A.dtype == dtype
+    assert (slopes * Z).dtype == dtype
+    tolerance = 4 * np.finfo(dtype).eps
+    np.testing.assert_allclose(A, [by_hand(float(z)) for z in Z], rtol=tolerance)
+    # 1 - A^2 and A (1 - A) lose what A is rounded by.
+    expected = [slope_by_hand(float(z)) for z in Z]
+    np.testing.assert_allclose(slopes, expected, rtol=tolerance, atol=tolerance)
+    np.testing.assert_array_equal(Z, before)
+
+
+@pytest.mark.parametrize("name", reference.ACTIVATIONS)
+def test_nan_stays_nan(name):
+    """A loss that is no longer finite is how divergence is found."""
+    found = reference.ACTIVATIONS[name].function(np.array([np.nan, 1.0]))
+    assert np.isnan(found[0])
+    assert np.isfinite(found[1])
+
+
+def test_dropout_mask():
+    kept = np.array([[True, False], [False, True]])
+    found = reference.dropout_mask(kept, 0.75, "float32")
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, [[4, 0], [0, 4]])
+
+
+def test_smoothing_by_hand():
+    """A tenth of the label's probability, spread over four classes: 0.9 + 0.025, and 0.025."""
+    Y = reference.smoothed(reference.one_hot(np.array([1]), 4), 0.1)
+    np.testing.assert_allclose(Y, [[0.025, 0.925, 0.025, 0.025]], rtol=1e-15)
+    Z = np.log([[0.1, 0.2, 0.3, 0.4]])
+    loss = -(0.925 * Z[0, 1] + 0.025 * (Z[0, 0] + Z[0, 2] + Z[0, 3]))
+    np.testing.assert_allclose(reference.cross_entropy(Z, np.array([1]), 0.1), [loss], rtol=1e-14)
+    delta = reference.logits_delta(reference.softmax(Z), np.array([1]), 0.1)
+    np.testing.assert_allclose(delta, [[0.075, -0.725, 0.275, 0.375]], rtol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_smoothed_loss_of_large_logits_and_missing_classes(dtype):
+    Z = np.array([[1000, 0, -1000], [-1000, -1000, -1000]], dtype)
+    labels = np.array([0, 2])
+    found = reference.cross_entropy(Z, labels, 0.3)
+    assert found.dtype == dtype
+    # 0.7 * 0 + 0.1 * (0 + 1000 + 2000), and log 3
+    np.testing.assert_allclose(found, [300, 1.0986122886681098], rtol=1e-6)
+    delta = reference.logits_delta(reference.softmax(Z), labels, 0.3)
+    assert delta.dtype == dtype
+    np.testing.assert_allclose(delta.sum(axis=1), 0, atol=1e-6)
+
+
+def test_penalty_gradient():
+    W = np.array([[2, -0.5, 0]], np.float32)
+    found = reference.penalty_gradient(W, 0.25, 2)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, [[4.25, -1.25, 0]])
+
+
+def test_masks_by_hand():
+    """The network above with tanh; the first hidden unit counts four times, the second not.
+
+    A D = (4 tanh 1, 0); then dW2 = dZ2 (A D)^T and dZ1 = (dZ2 W2) D (1 - A^2).
+    """
+    mask = np.array([[4.0, 0]])
+    Zs, As = reference.forward(X, WEIGHTS, BIASES, "tanh", [mask])
+    a = math.tanh(1)
+    np.testing.assert_allclose(As[0], [[a, math.tanh(-0.5)]], rtol=1e-15)
+    np.testing.assert_allclose(Zs[1], [[4 * a * LN3, 0]], rtol=1e-15)
+    p = 1 / (1 + math.exp(-4 * a * LN3))
+    np.testing.assert_allclose(As[1], [[p, 1 - p]], rtol=1e-14)
+    dWs, dbs = reference.backward(X, LABELS, WEIGHTS, As, "tanh", [mask], smoothing=0.5)
+    d = p - 0.25
+    np.testing.assert_allclose(dbs[1], [d, -d], rtol=1e-14)
+    np.testing.assert_allclose(dWs[1], [[d * 4 * a, 0], [-d * 4 * a, 0]], rtol=1e-14)
+    below = (d * LN3 - d * 0) * 4 * (1 - a * a)
+    np.testing.assert_allclose(dbs[0], [below, 0], rtol=1e-13)
+    np.testing.assert_allclose(dWs[0], [[below, 2 * below], [0, 0]], rtol=1e-13)
 
 
 def test_update_keeps_the_dtype():

@@ -19,6 +19,8 @@ class Problem(NamedTuple):
     """(n, features): bytes, which stand for themselves divided by 255, or floats."""
     labels: npt.NDArray[np.uint8]
     """(n,)"""
+    activation: str = "relu"
+    """Of the hidden layers: a key of `reference.ACTIVATIONS`."""
 
 
 class Score(NamedTuple):

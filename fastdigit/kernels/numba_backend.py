@@ -12,12 +12,10 @@ from fastdigit.kernels.interface import Problem, Score
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.memory import Memory
 from fastdigit.kernels.parallel import PIECES, checked_threads, run
+from fastdigit.kernels.pixels import BYTE
 from fastdigit.kernels.transposition import own_order
 
 Floats = npt.NDArray[Any]
-
-BYTE = 1 / 255
-"""What a byte of a pixel is multiplied by."""
 
 SPARSE_BELOW = 0.5
 """Share of pixels that are not 0, below which blocks of zeros are left out: above it are few."""

@@ -30,17 +30,22 @@ class NumpyObjective:
         self._sizes = problem.sizes
         self._X = scaled(problem.images, problem.dtype)
         self._labels = problem.labels
+        self._activation = problem.activation
 
     def evaluate(self, parameters: Floats) -> Score:
         """Return the mean loss and the accuracy of these parameters."""
-        return self._score(reference.forward(self._X, *views(parameters, self._sizes))[0][-1])
+        Zs, _ = self._forward(parameters)
+        return self._score(Zs[-1])
 
     def gradient(self, parameters: Floats) -> tuple[Score, Floats]:
         """Return the score of these parameters and the gradient of the loss, flat."""
-        weights, biases = views(parameters, self._sizes)
-        Zs, As = reference.forward(self._X, weights, biases)
-        gradient = flatten(*reference.backward(self._X, self._labels, weights, Zs, As))
-        return self._score(Zs[-1]), gradient
+        Zs, As = self._forward(parameters)
+        weights, _ = views(parameters, self._sizes)
+        gradient = reference.backward(self._X, self._labels, weights, As, self._activation)
+        return self._score(Zs[-1]), flatten(*gradient)
+
+    def _forward(self, parameters: Floats) -> tuple[list[Floats], list[Floats]]:
+        return reference.forward(self._X, *views(parameters, self._sizes), self._activation)
 
     def _score(self, logits: Floats) -> Score:
         return Score(
@@ -50,8 +55,13 @@ class NumpyObjective:
 
 
 def classify(
-    parameters: Floats, sizes: tuple[int, ...], images: npt.NDArray[Any], probabilities: bool
+    parameters: Floats,
+    sizes: tuple[int, ...],
+    images: npt.NDArray[Any],
+    probabilities: bool,
+    activation: str = "relu",
 ) -> tuple[npt.NDArray[np.intp], Floats | None]:
     """Return the label of each image and, if asked for, the probabilities (n, outputs)."""
-    _, As = reference.forward(scaled(images, parameters.dtype), *views(parameters, sizes))
+    X = scaled(images, parameters.dtype)
+    _, As = reference.forward(X, *views(parameters, sizes), activation)
     return As[-1].argmax(axis=1), As[-1] if probabilities else None

@@ -21,6 +21,9 @@ from fastdigit.kernels.simd import (
     write,
 )
 
+BYTE = 1 / 255
+"""What a byte of a pixel is multiplied by."""
+
 COLUMNS = 2
 """Columns of pixels in a block: two share the loads of deltas on the way back."""
 

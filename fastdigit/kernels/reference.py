@@ -5,8 +5,8 @@ W is (outputs, inputs), b is (outputs,). The notebooks keep samples as columns; 
 is theirs, transposed. m is the number of samples.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +26,80 @@ def relu(Z: Floats) -> Floats:
     return np.maximum(Z, 0)
 
 
-def relu_derivative(Z: Floats) -> npt.NDArray[np.bool_]:
-    """Return where Z > 0: the slope of ReLU, 0 included among the places where it is 0."""
-    return Z > 0
+def relu_derivative(A: Floats) -> npt.NDArray[np.bool_]:
+    """Return where A > 0, which is where Z > 0: the slope of ReLU, 0 at 0."""
+    return A > 0
+
+
+LEAK = 0.01
+"""Slope of the leaky ReLU below 0."""
+
+
+def leaky_relu(Z: Floats) -> Floats:
+    """Return A = Z where Z > 0, else 0.01 Z."""
+    return np.where(Z > 0, Z, LEAK * Z)
+
+
+def leaky_relu_derivative(A: Floats) -> Floats:
+    """Return 1 where A > 0, which is where Z > 0, else 0.01."""
+    return np.where(A > 0, 1, LEAK).astype(A.dtype)
+
+
+def tanh(Z: Floats) -> Floats:
+    """Return A = tanh Z."""
+    return np.tanh(Z)
+
+
+def tanh_derivative(A: Floats) -> Floats:
+    """Return 1 - A^2."""
+    return 1 - A * A
+
+
+def logistic(Z: Floats) -> Floats:
+    """Return A = 1 / (1 + e^-Z), as e^Z / (1 + e^Z) below 0, so that nothing overflows."""
+    e = np.exp(-np.abs(Z))
+    return np.where(Z > 0, 1, e) / (1 + e)
+
+
+def logistic_derivative(A: Floats) -> Floats:
+    """Return A (1 - A)."""
+    return A * (1 - A)
+
+
+def identity(Z: Floats) -> Floats:
+    """Return A = Z."""
+    return Z
+
+
+def identity_derivative(A: Floats) -> Floats:
+    """Return 1 everywhere."""
+    return np.ones_like(A)
+
+
+class Activation(NamedTuple):
+    """What a hidden unit does with its z."""
+
+    function: Callable[[Floats], Floats]
+    """A of Z."""
+    derivative: Callable[[Floats], Floats]
+    """dA / dZ, but of A: each of these slopes can be told from the output."""
+
+
+ACTIVATIONS = {
+    "relu": Activation(relu, relu_derivative),
+    "leaky_relu": Activation(leaky_relu, leaky_relu_derivative),
+    "tanh": Activation(tanh, tanh_derivative),
+    "logistic": Activation(logistic, logistic_derivative),
+    "identity": Activation(identity, identity_derivative),
+}
+
+
+def dropout_mask(kept: npt.NDArray[np.bool_], rate: float, dtype: npt.DTypeLike) -> Floats:
+    """Return D = 1 / (1 - rate) where a unit is kept, else 0: the mean of D A is about A.
+
+    With this *inverted* dropout the trained network is used as it is, without D.
+    """
+    return kept.astype(dtype) / (1 - rate)
 
 
 def softmax(Z: Floats) -> Floats:
@@ -42,19 +113,29 @@ def one_hot(labels: Labels, classes: int, dtype: npt.DTypeLike = np.float64) -> 
     return np.eye(classes, dtype=dtype)[labels]
 
 
-def cross_entropy(Z: Floats, labels: Labels) -> Floats:
-    """Return each sample's loss, -log of the softmax of its label: log sum of e^z, minus z[label].
+def smoothed(Y: Floats, smoothing: float) -> Floats:
+    """Return Y with a share of each label's probability spread evenly over all classes."""
+    return (1 - smoothing) * Y + smoothing / Y.shape[1]
 
-    Taken from the logits, it stays finite where the probability itself underflows to 0.
+
+def cross_entropy(Z: Floats, labels: Labels, smoothing: float = 0.0) -> Floats:
+    """Return each sample's loss, - sum of y log a over the classes, a being the softmax.
+
+    Without smoothing only the label's y is not 0. Then the loss is -log a[label], which is
+    log sum of e^z, minus z[label]; taken from the logits, it stays finite where a underflows to 0.
     """
     largest = Z.max(axis=1)
     normaliser = largest + np.log(np.exp(Z - largest[:, None]).sum(axis=1))
-    return normaliser - Z[np.arange(len(labels)), labels]
+    losses = normaliser - Z[np.arange(len(labels)), labels]
+    if smoothing:
+        losses = (1 - smoothing) * losses + smoothing * (normaliser - Z.mean(axis=1))
+    return losses
 
 
-def logits_delta(A: Floats, labels: Labels) -> Floats:
+def logits_delta(A: Floats, labels: Labels, smoothing: float = 0.0) -> Floats:
     """DZ = A - Y: the gradient of the summed loss with respect to the logits."""
-    return A - one_hot(labels, A.shape[1], A.dtype)
+    Y = one_hot(labels, A.shape[1], A.dtype)
+    return A - (smoothed(Y, smoothing) if smoothing else Y)
 
 
 def weight_gradient(dZ: Floats, A: Floats) -> Floats:
@@ -67,9 +148,14 @@ def bias_gradient(dZ: Floats) -> Floats:
     return dZ.sum(axis=0) / len(dZ)
 
 
-def hidden_delta(dZ: Floats, W: Floats, Z: Floats) -> Floats:
-    """DZ of the layer below = (dZ W) where its own Z > 0."""
-    return dZ @ W * relu_derivative(Z)
+def hidden_delta(dZ: Floats, W: Floats, A: Floats, activation: str = "relu") -> Floats:
+    """DZ of the layer below = (dZ W) times the slope of its activation, which put out A."""
+    return dZ @ W * ACTIVATIONS[activation].derivative(A)
+
+
+def penalty_gradient(W: Floats, l1: float, l2: float) -> Floats:
+    """Return l1 sign(W) + l2 W: the gradient of l1 sum |w| + l2 / 2 sum w^2."""
+    return l1 * np.sign(W) + l2 * W
 
 
 def update(parameter: Floats, gradient: Floats, learning_rate: float) -> Floats:
@@ -78,30 +164,49 @@ def update(parameter: Floats, gradient: Floats, learning_rate: float) -> Floats:
 
 
 def forward(
-    X: Floats, weights: Sequence[Floats], biases: Sequence[Floats]
+    X: Floats,
+    weights: Sequence[Floats],
+    biases: Sequence[Floats],
+    activation: str = "relu",
+    masks: Sequence[Floats] = (),
 ) -> tuple[list[Floats], list[Floats]]:
-    """Return Z and A of every layer; the last A is the softmax."""
+    """Return Z and A of every layer; the last A is the softmax.
+
+    With masks D, one for each hidden layer, A D goes on to the next layer instead of A.
+    """
     Zs: list[Floats] = []
     As: list[Floats] = []
-    A = X
+    last = len(weights) - 1
+    inputs = X
     for layer, (W, b) in enumerate(zip(weights, biases, strict=True)):
-        Z = linear(A, W, b)
-        A = softmax(Z) if layer == len(weights) - 1 else relu(Z)
+        Z = linear(inputs, W, b)
+        A = softmax(Z) if layer == last else ACTIVATIONS[activation].function(Z)
         Zs.append(Z)
         As.append(A)
+        inputs = A * masks[layer] if masks and layer < last else A
     return Zs, As
 
 
 def backward(
-    X: Floats, labels: Labels, weights: Sequence[Floats], Zs: Sequence[Floats], As: Sequence[Floats]
+    X: Floats,
+    labels: Labels,
+    weights: Sequence[Floats],
+    As: Sequence[Floats],
+    activation: str = "relu",
+    masks: Sequence[Floats] = (),
+    smoothing: float = 0.0,
 ) -> tuple[list[Floats], list[Floats]]:
     """Return the gradients of the mean loss with respect to every layer's W and b."""
     dWs: list[Floats] = []
     dbs: list[Floats] = []
-    dZ = logits_delta(As[-1], labels)
+    dZ = logits_delta(As[-1], labels, smoothing)
     for layer in range(len(weights) - 1, -1, -1):
-        dWs.insert(0, weight_gradient(dZ, As[layer - 1] if layer else X))
+        below = As[layer - 1] if layer else X
+        inputs = below * masks[layer - 1] if masks and layer else below
+        dWs.insert(0, weight_gradient(dZ, inputs))
         dbs.insert(0, bias_gradient(dZ))
         if layer:
-            dZ = hidden_delta(dZ, weights[layer], Zs[layer - 1])
+            dZ = hidden_delta(dZ, weights[layer], below, activation)
+            if masks:
+                dZ = dZ * masks[layer - 1]
     return dWs, dbs

@@ -1,7 +1,9 @@
 """Who is compared: one table of training loops, all with the same few methods."""
 
 import time
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -153,6 +155,22 @@ class Kernels:
 def first_network(task: Task, dtype: str) -> Network:
     """Return the network that every contender begins with, in its own type."""
     return Network(task.sizes, dtype=dtype, seed=task.seed, init="uniform")
+
+
+def learned(make: Callable[[Task], Contender], task: Task) -> npt.NDArray[Any]:
+    """Return the weights of a new contender after one iteration, as `Contender.parameters`."""
+    with large_floats():
+        contender = make(task)
+    contender.step(1)
+    return contender.parameters()
+
+
+@contextmanager
+def large_floats() -> Iterator[None]:
+    """Let images have large floats without a warning: some tasks have, to make logits large."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*look unscaled", category=UserWarning)
+        yield
 
 
 def _record(turn: Turn, loss: float, accuracy: float, seconds: float, iteration: int) -> None:

@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from fastdigit import processors
+
 PACKAGES = ("fastdigit", "numpy", "numba", "llvmlite", "pandas", "matplotlib", "threadpoolctl")
 VECTORS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512_vnni", "amx_tile")
 UNKNOWN = "unknown"
@@ -37,10 +39,13 @@ def machine(packages: Sequence[str] = ()) -> dict[str, Any]:
         "cpu": processor(),
         "memory": memory(),
         "load_average": load_average(),
+        "steal_since_start": steal_since_start(),
         "versions": versions(packages),
         "blas": blas(),
+        "blas_library": blas_library(),
         "blas_threads": blas_threads(),
         "threading_layer": threading_layer(),
+        "compiled": compiled(),
         "git_revision": git_revision(),
     }
 
@@ -53,6 +58,9 @@ def processor() -> dict[str, Any]:
         "model": facts.get("model name") or platform.processor() or UNKNOWN,
         "cores": os.cpu_count(),
         "cores_allowed": _cores_allowed(),
+        "affinity": _affinity(),
+        "quota": processors.quota(),
+        "hyperthreads": _hyperthreads(),
         "caches": _caches(),
         "vectors": [name for name in VECTORS if name in flags],
         "hypervisor": "hypervisor" in flags if flags else None,
@@ -106,14 +114,54 @@ def blas() -> dict[str, str]:
 
 def blas_threads() -> int | None:
     """Return how many threads BLAS uses in this process; None without threadpoolctl."""
+    return max((int(pool["num_threads"]) for pool in _blas_pools()), default=None)
+
+
+def blas_library() -> dict[str, str | None] | None:
+    """Return what BLAS was loaded, and the processor that it takes this one for.
+
+    Returns
+    -------
+    dict or None
+        "name", "version", "architecture" and "threading_layer"; None without threadpoolctl.
+    """
+    for pool in _blas_pools():
+        return {
+            "name": pool["internal_api"],
+            **{key: pool.get(key) for key in ("version", "architecture", "threading_layer")},
+        }
+    return None
+
+
+def _blas_pools() -> list[dict[str, Any]]:
     try:
         import threadpoolctl
     except ImportError:
-        return None
+        return []
     import numpy  # noqa: F401  (its BLAS is looked for among the loaded libraries)
 
-    pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
-    return max((int(pool["num_threads"]) for pool in pools), default=None)
+    return [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+
+
+def compiled() -> dict[str, int] | None:
+    """Return how many kernels were found in the cache ("hits"), and how many were not ("misses").
+
+    None if no kernel was loaded here.
+    """
+    modules = [
+        module for name, module in sys.modules.items() if name.startswith("fastdigit.kernels.")
+    ]
+    kernels = {id(part): part for module in modules for part in vars(module).values()}
+    stats = [kernel.stats for kernel in kernels.values() if hasattr(kernel, "nopython_signatures")]
+    hits = sum(sum(found.cache_hits.values()) for found in stats)
+    misses = sum(sum(found.cache_misses.values()) for found in stats)
+    return {"hits": hits, "misses": misses} if hits or misses else None
+
+
+def steal_since_start() -> float | None:
+    """Return the share of all processors' time that the hypervisor has given to others so far."""
+    ticks = [int(word) for word in _text("/proc/stat").partition("\n")[0].split()[1:]]
+    return round(ticks[7] / sum(ticks[:8]), 4) if len(ticks) > 7 else None
 
 
 def threading_layer() -> str | None:
@@ -152,6 +200,20 @@ def _cores_allowed() -> int | None:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
+
+
+def _affinity() -> list[int] | None:
+    """Return the numbers of the processors that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
+def _hyperthreads() -> int | None:
+    """Return how many processors share the first core, as far as the system is told."""
+    siblings = _text("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list")
+    if not siblings:
+        return None
+    ends = [part.split("-") for part in siblings.split(",")]
+    return sum(int(end[-1]) - int(end[0]) + 1 for end in ends)
 
 
 def _caches() -> dict[str, str]:

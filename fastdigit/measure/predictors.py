@@ -97,6 +97,10 @@ class Predictor(ABC):
         """Return the number of images that are given at a time."""
         return self._size
 
+    def label(self, images: npt.NDArray[np.uint8], threads: int) -> Array:
+        """Return the labels of other images, with so many threads if it can be told."""
+        return self.predict(images)
+
 
 class Fastdigit(Predictor):
     """`Network.predict`, given all images at once."""
@@ -113,7 +117,25 @@ class Fastdigit(Predictor):
 
     def predict(self, chunk: npt.NDArray[np.uint8]) -> Array:
         """Return the labels."""
-        return self._network.predict(chunk, threads=self.threads)
+        return self.label(chunk, self.threads)
+
+    def label(self, images: npt.NDArray[np.uint8], threads: int) -> Array:
+        """Return the labels of other images."""
+        return self._network.predict(images, threads=threads)
+
+
+class Reference(Predictor):
+    """`Network.predict` with the NumPy reference, chunk by chunk."""
+
+    backend = "numpy"
+
+    def build(self, network: Network) -> None:
+        """Keep the network."""
+        self._network = network
+
+    def predict(self, chunk: npt.NDArray[np.uint8]) -> Array:
+        """Return the labels."""
+        return self._network.predict(chunk, backend="numpy")
 
 
 class Onnxruntime(Predictor):
@@ -262,6 +284,7 @@ _ONNX = ("onnx", "onnxruntime")
 
 PREDICTORS: Mapping[str, Entry] = {
     "fastdigit": Entry(Fastdigit),
+    "reference": Entry(Reference),
     "onnxruntime-bytes": Entry(partial(Onnxruntime, takes="uint8"), _ONNX),
     "onnxruntime-folded": Entry(partial(Onnxruntime, takes="uint8", folded=True), _ONNX),
     "onnxruntime-floats": Entry(partial(Onnxruntime, takes="float32"), _ONNX),

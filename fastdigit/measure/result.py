@@ -13,13 +13,25 @@ SCHEMA = 2
 Verdict = Literal["faster", "slower", "too close to call"]
 
 
-class Ratio(TypedDict):
-    """How many times as fast as the base: its median by the contender's, over all rounds."""
+class Interval(TypedDict):
+    """A median, and the ends of its 99 % bootstrap interval."""
 
     median: float
     low: float
     high: float
-    """Ends of the 99 % bootstrap interval."""
+
+
+class Ratio(Interval):
+    """How many times as fast as the base: its median by the contender's.
+
+    Over the rounds in which nothing disturbed either of the two; over all, if there are too few.
+    """
+
+    rounds: int
+    """How many counted."""
+    paired: Interval
+    """Of the ratios within each round, from which what slows a whole round down has gone: verdicts
+    rest on this one."""
 
 
 class Round(TypedDict):
@@ -33,6 +45,10 @@ class Round(TypedDict):
     """Of the processors just before and after, as a share of the fastest seen: 1 is undisturbed."""
     steal: float | None
     """Share of the processors' time that the hypervisor gave to others meanwhile."""
+    others: int | None
+    """Processes beside ours that were running or ready to, just before and after: the most."""
+    disturbed: bool
+    """Whether it counts only where there are too few that are not; see `paired.disturbs`."""
 
 
 class Check(TypedDict):
@@ -52,7 +68,8 @@ class Contender(TypedDict):
     dtype: str
     threads: int | None
     refused: str | None
-    """Why it has no time: wrong, not installed, died. All that follows is then None or empty."""
+    """Why it has no time: wrong, not installed, died. All that follows is then None or empty, but
+    for the check that it failed."""
     check: Check | None
     import_seconds: float | None
     """Of the library, in a new process."""
@@ -64,7 +81,7 @@ class Contender(TypedDict):
     """Bringing the data into the form that it reads."""
     rounds: list[Round]
     median_seconds: float | None
-    """Of one repetition: the median over the rounds of the mean of each."""
+    """Of one repetition: the median, over the rounds that count, of the mean of each."""
     quartiles_seconds: list[float] | None
     ratio: Ratio | None
     """To the question's base; None for the base itself."""
@@ -91,6 +108,8 @@ class Question(TypedDict):
     parameters: dict[str, Any]
     """What tells this question from its neighbours, such as {"threads": 2, "images": 41000}."""
     contenders: list[Contender]
+    again: Contender | None
+    """The base once more, in a process of its own: the A/A run, with its ratio to the first."""
 
 
 class Result(TypedDict):

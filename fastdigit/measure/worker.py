@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from importlib import import_module
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
@@ -23,16 +24,19 @@ from fastdigit.measure import threads
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from fastdigit.measure.contenders import Contender, Turn
+    from fastdigit.measure.contenders import Contender, Task, Turn
+    from fastdigit.measure.revision import Place
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 LONGEST_SPIN = 1.0
-NAP = 0.02
+NAP = 0.005
 
 _contender: "Contender"
 """The one that lives in this child."""
+_make: Callable[[Any], Any]
+"""What built it."""
 
 
 class Ready(NamedTuple):
@@ -47,6 +51,10 @@ class Ready(NamedTuple):
     threading_layer: str | None
     """Numba's, once its threads have run."""
     pid: int
+    import_seconds: float | None = None
+    """Of the package that was named, before anything else was imported."""
+    compiled: dict[str, int] | None = None
+    """"hits" and "misses" of the cache of compiled kernels."""
 
 
 class Worker:
@@ -61,22 +69,32 @@ class Worker:
     task
         What it is built from; anything that tells a number of ``threads``.
     constructor
-        Builds it, in the child; by default what CONTENDERS has under the name.
+        Builds it, in the child; by default what CONTENDERS has under the name. If it has a
+        ``place``, that is entered before anything is imported; see `revision.Place`.
+    package
+        To be imported before it, and timed.
     """
 
     def __init__(
-        self, name: str, task: Any, constructor: Callable[[Any], Any] | None = None
+        self,
+        name: str,
+        task: Any,
+        constructor: Callable[[Any], Any] | None = None,
+        package: str | None = None,
     ) -> None:
         self.name = name
         self._executor = ProcessPoolExecutor(
             max_workers=1,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin,
-            initargs=(task.threads,),
+            initargs=(task.threads, getattr(constructor, "place", None)),
         )
         self._processes: list[Any] = []
         try:
-            self.ready = self._call(_build, name, task, constructor)
+            # In a call of its own: what the task is made of would be imported with it.
+            seconds = self._call(_import, package) if package else None
+            ready = self._call(_build, name, task, constructor)
+            self.ready = ready._replace(import_seconds=seconds)
         except BaseException:
             self.kill()
             raise
@@ -93,6 +111,10 @@ class Worker:
     def ask(self, method: str) -> Any:
         """Return what a method of the contender returns that takes no arguments."""
         return self._call(_ask, method)
+
+    def learn(self, task: "Task") -> "npt.NDArray[Any]":
+        """Return the weights of another contender of this kind after one iteration of a task."""
+        return self._call(_learn, task)
 
     def close(self) -> None:
         """End the child once it has finished."""
@@ -154,11 +176,13 @@ def _uninterrupted() -> Iterator[None]:
                 handler(*held[0])
 
 
-def _begin(number_of_threads: int) -> None:
+def _begin(number_of_threads: int, place: "Place | None") -> None:
     """Prepare the child, before numpy is imported there."""
     if "numpy" in sys.modules:
         raise RuntimeError("numpy was imported before its number of threads could be set")
     threads.limit(number_of_threads)
+    if place is not None:
+        place.enter()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -170,12 +194,19 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _build(name: str, task: Any, constructor: Callable[[Any], Any] | None) -> Ready:
-    global _contender
-    from fastdigit.measure.contenders import CONTENDERS
-    from fastdigit.measure.machine import blas_threads, threading_layer
+def _import(package: str) -> float:
+    started = time.perf_counter()
+    import_module(package)
+    return time.perf_counter() - started
 
-    _contender = (constructor or CONTENDERS[name])(task)
+
+def _build(name: str, task: Any, constructor: Callable[[Any], Any] | None) -> Ready:
+    global _contender, _make
+    from fastdigit.measure.contenders import CONTENDERS
+    from fastdigit.measure.machine import blas_threads, compiled, threading_layer
+
+    _make = constructor or CONTENDERS[name]
+    _contender = _make(task)
     _settle()
     return Ready(
         _contender.dtype,
@@ -185,6 +216,7 @@ def _build(name: str, task: Any, constructor: Callable[[Any], Any] | None) -> Re
         blas_threads(),
         threading_layer(),
         os.getpid(),
+        compiled=compiled(),
     )
 
 
@@ -194,6 +226,14 @@ def _step(iterations: int, warm_up: int) -> "Turn":
     turn = _contender.step(iterations)
     _settle()
     return turn
+
+
+def _learn(task: "Task") -> "npt.NDArray[Any]":
+    from fastdigit.measure.contenders import learned
+
+    found = learned(_make, task)
+    _settle()
+    return found
 
 
 def _settle() -> None:

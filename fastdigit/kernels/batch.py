@@ -1,0 +1,180 @@
+"""What compiled mini-batch steps know: the network, the data, and who does what."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastdigit.jit import njit
+from fastdigit.kernels.simd import advance, lanes, record
+
+Pointer = Any
+"""To elements of one type, in compiled code."""
+
+
+class Job(NamedTuple):
+    """Sizes, choices and offsets, which are whole numbers.
+
+    Where something `_at` lies is counted in elements of the array of floats, or of numbers.
+    """
+
+    layers: int
+    classes: int
+    activation: int
+    """Its place in `activation.ACTIVATIONS`."""
+    sparse: int
+    """Whether the first layer reads entries, and not rows of floats."""
+    bytes: int
+    """Whether pixels are bytes, whose sums are then multiplied by 1 / 255."""
+    decays: int
+    """Whether L1 or L2 is used."""
+    drops: int
+    """Whether units drop out: those whose 16 random bits are below this number, of 65536."""
+    features: int
+    pitch: int
+    """Elements of a row of pixels, filled up."""
+    columns: int
+    """Pairs of columns."""
+    used: int
+    """Pairs of columns that change: where no image has ink, and nothing decays, none does."""
+    rows: int
+    """Of a batch, filled up to whole groups of as many as a vector has lanes."""
+    room: int
+    """Entries in the list of a pair of columns, for one thread's part of the batch."""
+    starts_at: int
+    """Numbers: the first entry of each image."""
+    labels_at: int
+    used_at: int
+    order_at: int
+    """Numbers: the images of the batches of this call."""
+    pixels_at: int
+    """Floats: that of each byte."""
+    inputs_at: int
+    """Floats: the rows of pixels of a batch."""
+    weights_at: int
+    memory_at: int
+    square_at: int
+    """Floats: weights and biases, and, in the same places, what the optimizer remembers."""
+    scratch_at: int
+    scratch_size: int
+    """Floats: room for each thread, and elements between that of two threads."""
+    lists_at: int
+    """Words: the lists, after the counts."""
+    # What follows changes from call to call.
+    threads: int
+    batch: int
+    """Images of a batch; the last one may have less."""
+    images: int
+    """Images of all batches of the call."""
+    key: int
+    """Of the random numbers of the epoch."""
+
+
+JOB = len(Job._fields)
+
+
+class Layer(NamedTuple):
+    """A layer of the network, and where its arrays lie. Outputs come in blocks of `width`."""
+
+    inputs: int
+    outputs: int
+    rows: int
+    """Inputs, filled up."""
+    blocks: int
+    width: int
+    """Elements of a strip, or of a vector where the last layer has few outputs."""
+    input_width: int
+    """Width of the blocks of its inputs; for pixels the whole row."""
+    inputs_at: int
+    """(blocks of inputs, rows of the batch, input_width): outputs of the layer before, or pixels.
+    """
+    outputs_at: int
+    """(blocks, rows of the batch, width)"""
+    deltas_at: int
+    """Derivatives of the loss by what entered the activation, in the same shape."""
+    mask_at: int
+    """What dropout multiplies the outputs by, in the same shape."""
+    weights: int
+    """(blocks, rows, width), counted from `Job.weights_at`."""
+    biases: int
+    """(blocks, width), likewise."""
+    transposed_at: int
+    """Weights for the way back: (blocks of inputs, outputs filled up, input_width)."""
+
+
+LAYER = len(Layer._fields)
+
+
+class Work(NamedTuple):
+    """What all phases of a step are given."""
+
+    job: Job
+    numbers: Pointer
+    floats: Pointer
+    images: Pointer
+    entries: Pointer
+    lists: Pointer
+    thread: int
+
+
+@njit(inner=True)
+def layer_of(work: Work, index: int) -> Layer:
+    """Return a layer of the network."""
+    return record(Layer, advance(work.numbers, JOB + index * LAYER))
+
+
+class Span(NamedTuple):
+    """Rows of a batch, or other things that are counted."""
+
+    first: int
+    last: int
+
+
+@njit(inner=True)
+def rows_of(work: Work, count: int, part: int) -> Span:
+    """Return a thread's part of so many rows: whole groups, so the last one may be filled up."""
+    groups = -(-count // lanes(work.floats))
+    chunk = -(-groups // work.job.threads) * lanes(work.floats)
+    end = groups * lanes(work.floats)
+    return Span(min(part * chunk, end), min((part + 1) * chunk, end))
+
+
+ALL = -1
+"""A part that is the whole."""
+
+
+class Share(NamedTuple):
+    """A part of the work on one block of units."""
+
+    block: int
+    part: int
+    """That of one thread, of the rows or inputs; or `ALL`."""
+
+
+@njit(inner=True)
+def shares(work: Work, blocks: int) -> int:
+    """Return how many shares each thread has of the work on so many blocks."""
+    return blocks if blocks % work.job.threads else blocks // work.job.threads
+
+
+@njit(inner=True)
+def share_of(work: Work, blocks: int, number: int) -> Share:
+    """Return one of a thread's shares: a block, or, where they do not come out even, a part."""
+    if blocks % work.job.threads:
+        return Share(number, work.thread)
+    return Share(work.thread * (blocks // work.job.threads) + number, np.int64(ALL))
+
+
+@njit(inner=True)
+def span_of(count: int, part: int, parts: int) -> Span:
+    """Return a part of so many things, or all of them."""
+    if part == ALL:
+        return Span(np.int64(0), count)
+    return Span(count * part // parts, count * (part + 1) // parts)
+
+
+@njit(inner=True)
+def rows_of_share(work: Work, share: Share, count: int) -> Span:
+    """Return the rows of a share of so many; whole groups, as in `rows_of`."""
+    if share.part != ALL:
+        return rows_of(work, count, share.part)
+    return Span(np.int64(0), -(-count // lanes(work.floats)) * lanes(work.floats))

@@ -1,0 +1,176 @@
+"""The memory of mini-batch steps: where everything lies, and parameters in and out of it."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastdigit.kernels.activation import ACTIVATIONS
+from fastdigit.kernels.batch import Job, Layer
+from fastdigit.kernels.layout import aligned
+from fastdigit.kernels.memory import PAGE, whole
+from fastdigit.kernels.parameters import views
+from fastdigit.kernels.steps import Learning
+from fastdigit.kernels.strips import NARROW_ROWS, STRIP, WIDE_ROWS
+from fastdigit.kernels.transposition import lanes_of
+
+Floats = npt.NDArray[Any]
+
+TALL = max(WIDE_ROWS, NARROW_ROWS)
+"""Inputs of a layer are filled up to whole tiles."""
+BYTES = 256
+
+LATER = (
+    *("sparse", "bytes", "used", "room", "starts_at", "labels_at", "used_at", "order_at"),
+    *("lists_at", "threads", "batch", "images", "key"),
+)
+"""Fields of a job that whoever calls the kernels fills in."""
+
+
+class Places:
+    """Hands out room in an array that is made afterwards, a page apart."""
+
+    def __init__(self, multiple: int) -> None:
+        self._multiple = multiple
+        self.taken = 0
+
+    def take(self, elements: int) -> int:
+        """Return where so many elements begin."""
+        first = self.taken
+        self.taken += whole(elements, self._multiple)
+        return first
+
+
+class BatchMemory:
+    """One array of floats, and what tells the kernels of its parts.
+
+    Parameters
+    ----------
+    learning
+        What the steps do.
+    sizes, dtype
+        Of the network.
+    batch
+        Images in a batch at most.
+    rows_of_floats
+        Whether the first layer reads these, and not entries of bytes.
+    threads
+        How many work on it at most.
+    """
+
+    def __init__(
+        self,
+        learning: Learning,
+        sizes: tuple[int, ...],
+        dtype: np.dtype[Any],
+        batch: int,
+        rows_of_floats: bool,
+        threads: int,
+    ) -> None:
+        self._sizes = sizes
+        lanes = lanes_of(dtype)
+        rows = whole(batch, lanes)
+        self.groups = rows // lanes
+        pitch = whole(sizes[0], TALL)
+        places = Places(PAGE // dtype.itemsize)
+        pixels_at = places.take(BYTES)
+        inputs_at = places.take(rows * pitch if rows_of_floats else 0)
+        self.layers = self._planned(places, lanes, rows, pitch, inputs_at, bool(learning.dropout))
+        last = self.layers[-1]
+        self._size = last.biases + last.blocks * last.width
+        remembered = len(learning.optimizer.arrays)
+        scratch = whole(max(TALL * STRIP, sizes[-1] + 1) * lanes, PAGE)
+        self._kinds = [places.take(self._size if i <= remembered else 0) for i in range(3)]
+        self.job = Job(
+            layers=len(self.layers),
+            classes=sizes[-1],
+            activation=ACTIVATIONS.index(learning.activation),
+            decays=bool(learning.l1 or learning.l2),
+            drops=round(learning.dropout * 65536),
+            features=sizes[0],
+            pitch=pitch,
+            columns=-(-sizes[0] // 2),
+            rows=rows,
+            pixels_at=pixels_at,
+            inputs_at=inputs_at,
+            weights_at=self._kinds[0],
+            memory_at=self._kinds[1],
+            square_at=self._kinds[2],
+            scratch_at=places.take(scratch * threads),
+            scratch_size=scratch,
+            **dict.fromkeys(LATER, 0),
+        )
+        self.floats = aligned(places.taken, dtype)
+        self.floats[pixels_at : pixels_at + BYTES] = np.arange(BYTES)
+
+    def _planned(
+        self, places: Places, lanes: int, rows: int, pitch: int, inputs_at: int, drops: bool
+    ) -> list[Layer]:
+        """Return the layers; weights and biases are counted from the first one's on."""
+        layers = []
+        width, size = pitch, 0
+        for index, (inputs, outputs) in enumerate(pairwise(self._sizes)):
+            last = index == len(self._sizes) - 2
+            input_width = width
+            few = last and index > 0 and outputs <= 2 * lanes
+            width = lanes if few else STRIP * lanes
+            blocks, padded = -(-outputs // width), whole(inputs, input_width)
+            batch = blocks * rows * width
+            biases = size + blocks * padded * width
+            layers.append(
+                Layer(
+                    inputs=inputs,
+                    outputs=outputs,
+                    rows=padded,
+                    blocks=blocks,
+                    width=width,
+                    input_width=input_width,
+                    inputs_at=inputs_at,
+                    outputs_at=places.take(batch),
+                    deltas_at=places.take(batch),
+                    mask_at=places.take(batch if drops and not last else 0),
+                    weights=size,
+                    biases=biases,
+                    transposed_at=places.take(padded * blocks * width if index else 0),
+                )
+            )
+            size, inputs_at = biases + blocks * width, layers[-1].outputs_at
+        return layers
+
+    def load(self, kind: int, flat: Floats) -> None:
+        """Take over flat parameters (0), or what an optimizer remembers of each (1 and 2)."""
+        first = self._kinds[kind]
+        weights, biases = views(flat, self._sizes)
+        for index, (layer, W, b) in enumerate(zip(self.layers, weights, biases, strict=True)):
+            blocks = self._weights(first, layer)
+            W_blocks = np.zeros((layer.blocks * layer.width, layer.rows), flat.dtype)
+            W_blocks[: layer.outputs, : layer.inputs] = W
+            blocks[:] = W_blocks.reshape(layer.blocks, layer.width, layer.rows).swapaxes(1, 2)
+            at = first + layer.biases
+            self.floats[at : at + layer.outputs] = b
+            if kind == 0 and index > 0:
+                self._transpose(layer, W_blocks)
+
+    def _transpose(self, layer: Layer, weights: Floats) -> None:
+        """Copy weights (outputs, inputs), filled up, to where the way back reads them."""
+        width = layer.input_width
+        at = layer.transposed_at
+        target = self.floats[at : at + weights.size].reshape(-1, len(weights), width)
+        target[:] = weights.reshape(len(weights), -1, width).swapaxes(0, 1)
+
+    def unload(self, kind: int) -> Floats:
+        """Return what `load` takes, as the steps have left it."""
+        first = self._kinds[kind]
+        parts = []
+        for layer in self.layers:
+            W = self._weights(first, layer).swapaxes(1, 2).reshape(-1, layer.rows)
+            at = first + layer.biases
+            parts += [W[: layer.outputs, : layer.inputs].ravel()]
+            parts += [self.floats[at : at + layer.outputs]]
+        return np.concatenate(parts)
+
+    def _weights(self, first: int, layer: Layer) -> Floats:
+        at = first + layer.weights
+        shape = layer.blocks, layer.rows, layer.width
+        return self.floats[at : at + layer.blocks * layer.rows * layer.width].reshape(shape)

@@ -1,0 +1,189 @@
+"""Mini-batch training on the fused kernels: the data as they read it, and one call for some steps."""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastdigit.kernels import columns
+from fastdigit.kernels.batch import Job, Layer
+from fastdigit.kernels.batch_memory import BatchMemory
+from fastdigit.kernels.descent import STEPS, descend
+from fastdigit.kernels.layout import aligned
+from fastdigit.kernels.memory import whole
+from fastdigit.kernels.numba_backend import chosen_storage, kernel_images
+from fastdigit.kernels.parallel import checked_threads, run
+from fastdigit.kernels.randomness import DROPOUT, key
+from fastdigit.kernels.steps import Learning, Tally
+from fastdigit.kernels.transposition import lanes_of
+from fastdigit.kernels.update import ADAM, MOMENTUM, NESTEROV, PLAIN
+from fastdigit.optimizers import SGD, power
+from fastdigit.threads import threads_lost
+
+Floats = npt.NDArray[Any]
+
+WORDS_OF_LINE = 16
+"""32-bit words in a cache line."""
+
+
+class NumbaTrainer:
+    """Parameters, an optimizer and a data set, moved on by whole steps; see `steps.Trainer`."""
+
+    backend = "numba"
+
+    def __init__(
+        self,
+        learning: Learning,
+        sizes: tuple[int, ...],
+        dtype: np.dtype[Any],
+        images: npt.NDArray[Any],
+        labels: npt.NDArray[np.uint8],
+        parameters: Floats,
+        seed: int,
+        batch_size: int,
+        storage: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        self.threads = checked_threads(threads)
+        self._learning, self._dtype, self._seed = learning, dtype, seed
+        self._labels = labels
+        self._asked_storage = storage
+        self._batch = min(batch_size, len(images))
+        self.replace(images)
+        self._memory = BatchMemory(
+            learning, sizes, dtype, self._batch, self.storage == "dense", self.threads
+        )
+        self._memory.load(0, parameters)
+        self._step = 0
+
+    def replace(self, images: npt.NDArray[Any]) -> None:
+        """Go on with other pixels for the same labels."""
+        images = kernel_images(images, self._dtype)
+        self._asked_storage = self.storage = self._chosen_storage(images)
+        self._as_bytes = images.dtype == np.uint8
+        if self.storage == "sparse":
+            self._entries, self._starts = columns.compress(images, self.threads)
+            self._used = np.flatnonzero(_with_ink(images))
+            self._images = np.zeros(0, np.uint8)
+        else:
+            self._entries, self._starts = np.zeros(0, np.uint32), np.zeros(0, np.int64)
+            self._used = np.zeros(0, np.int64)
+            self._images = images
+
+    def _chosen_storage(self, images: npt.NDArray[Any]) -> str:
+        fits = images.dtype == np.uint8 and images.shape[1] <= columns.MOST_FEATURES
+        if self._asked_storage == "sparse" and not fits:
+            raise ValueError(
+                "storage='sparse' with batches needs pixels as bytes, at most "
+                f"{columns.MOST_FEATURES} an image; leave storage out, or train with all images at "
+                "once, without batch_size"
+            )
+        storage = chosen_storage(self._asked_storage, images)
+        return storage if fits else "dense"
+
+    def advance(
+        self, order: npt.NDArray[np.int64], epoch: int, batch_size: int, rates: Floats
+    ) -> Tally:
+        """Make one step for each learning rate, a batch of the order each."""
+        threads = 1 if threads_lost() else self.threads
+        memory, steps = self._memory, len(rates)
+        reals = np.zeros(STEPS + 2 * steps + 2 * memory.groups)
+        reals[:STEPS] = self._rule()
+        reals[STEPS : STEPS + 2 * steps] = self._rates(rates).ravel()
+        lists, room = self._lists(threads)
+        job = memory.job._replace(
+            sparse=self.storage == "sparse",
+            bytes=self._as_bytes,
+            room=room,
+            lists_at=whole(memory.job.columns * threads),
+            threads=threads,
+            batch=batch_size,
+            images=len(order),
+            # The same 64 bits, as Numba's arrays of numbers have them.
+            key=int(np.uint64(key(self._seed, epoch, DROPOUT)).view(np.int64)),
+        )
+        numbers = self._numbers(job, order)
+        given = [numbers, memory.floats, self._images, self._entries, lists, reals]
+        run(descend, [*given, np.zeros(1, np.int64)], threads, threads)
+        self._step += steps
+        # fsum rounds once, so NumPy's choice of vector instructions cannot show.
+        loss, right = map(math.fsum, reals[STEPS + 2 * steps :].reshape(-1, 2).T)
+        return Tally(loss, round(right))
+
+    def _lists(self, threads: int) -> tuple[npt.NDArray[np.uint32], int]:
+        """Return memory for the lists of all threads, and the entries in each list."""
+        if self.storage == "dense":
+            return np.zeros(0, np.uint32), 0
+        groups = -(-self._memory.groups // threads)
+        lines = -(-groups * lanes_of(self._dtype) // WORDS_OF_LINE)
+        # An odd number of cache lines: otherwise all lists would begin in a few places of the
+        # first cache, and listing took half as long again.
+        room = (lines | 1) * WORDS_OF_LINE
+        lists = self._memory.job.columns * threads
+        return aligned(whole(lists) + lists * room, np.float32).view(np.uint32), room
+
+    def _numbers(self, job: Job, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return what `descend` reads: a job, the layers, and the tables that the job points to."""
+        used = self._used
+        if job.decays:
+            used = np.arange(job.columns)
+        head = len(job) + len(self._memory.layers) * len(Layer._fields)
+        tables = [self._starts, self._labels, used, order]
+        places = np.cumsum([head, *map(len, tables)]).tolist()
+        job = job._replace(
+            used=len(used),
+            starts_at=places[0],
+            labels_at=places[1],
+            used_at=places[2],
+            order_at=places[3],
+        )
+        return np.concatenate([job, *self._memory.layers, *tables]).astype(np.int64, copy=False)
+
+    def _rule(self) -> tuple[float, ...]:
+        """Return the first six numbers of an `update.Rule`, and the share of label smoothing."""
+        learning, chosen = self._learning, self._learning.optimizer
+        decay = learning.l1, learning.l2, learning.label_smoothing
+        if isinstance(chosen, SGD):
+            kind = (NESTEROV if chosen.nesterov else MOMENTUM) if chosen.momentum else PLAIN
+            return kind, chosen.momentum, 0.0, 0.0, *decay
+        return ADAM, chosen.beta1, chosen.beta2, chosen.epsilon, *decay
+
+    def _rates(self, rates: Floats) -> Floats:
+        """Return the rate and the correction of each step; see `update.Rule`."""
+        table = np.ones((len(rates), 2))
+        table[:, 0] = rates
+        chosen = self._learning.optimizer
+        if not isinstance(chosen, SGD):
+            for i in range(len(rates)):
+                number = self._step + i + 1
+                table[i] = (
+                    rates[i] / (1 - power(chosen.beta1, number)),
+                    1 - power(chosen.beta2, number),
+                )
+        return table
+
+    def parameters(self) -> Floats:
+        """Return a copy of the parameters, flat."""
+        return self._memory.unload(0)
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return copies of all that the next step depends on, under their names."""
+        arrays = {name: self._memory.unload(kind) for kind, name in self._names()}
+        return {**arrays, "step": np.array(self._step)}
+
+    def restore(self, state: dict[str, npt.NDArray[Any]]) -> None:
+        """Go on from what `state` returned."""
+        for kind, name in self._names():
+            self._memory.load(kind, state[name])
+        self._step = int(state["step"])
+
+    def _names(self) -> list[tuple[int, str]]:
+        return list(enumerate(("parameters", *self._learning.optimizer.arrays)))
+
+
+def _with_ink(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Return which pairs of columns are not 0 in all images."""
+    ink = np.append(np.bitwise_or.reduce(images, axis=0), np.uint8(0))
+    pairs = len(ink) // 2
+    return (ink[: 2 * pairs].reshape(pairs, 2) != 0).any(axis=1)

@@ -1,0 +1,93 @@
+"""The last layer of a mini-batch: softmax, loss, right answers, and where the way back begins."""
+
+import numpy as np
+
+from fastdigit.jit import njit
+from fastdigit.kernels.batch import Layer, Pointer, Span, Work
+from fastdigit.kernels.dense import largest_of, logits_of, softmax
+from fastdigit.kernels.simd import (
+    add,
+    advance,
+    equal,
+    greater,
+    lanes,
+    load,
+    multiply,
+    select,
+    splat,
+    store,
+    subtract,
+    total,
+)
+
+
+@njit(inner=True)
+def score(
+    work: Work,
+    layer: Layer,
+    rows: Span,
+    first_image: int,
+    count: int,
+    smoothing: float,
+    tallies: Pointer,
+) -> None:
+    """Turn the logits of some rows into deltas, and add their losses and right answers to tallies.
+
+    Parameters
+    ----------
+    work, layer, rows
+        What, and the last layer.
+    first_image, count
+        Of the batch, in the order of images; its rows from `count` on are empty.
+    smoothing
+        Share of the label's probability that is spread over all classes.
+    tallies
+        (groups of rows, 2) float64: each group adds to its own, so sums have one order.
+    """
+    job, classes = work.job, work.job.classes
+    width = lanes(work.floats)
+    # Images lie side by side in the lanes here, as in the full-batch kernels.
+    logits = advance(work.floats, job.scratch_at + work.thread * job.scratch_size)
+    labels = advance(logits, classes * width)
+    zero, one = splat(logits, 0.0), splat(logits, 1.0)
+    spread = splat(logits, smoothing / classes)
+    hit = splat(logits, 1.0 - smoothing + smoothing / classes)
+    for first in range(rows.first, rows.last, width):
+        for i in range(width):
+            row = first + i
+            image = work.numbers[job.order_at + first_image + row] if row < count else 0
+            labels[i] = work.numbers[job.labels_at + image] if row < count else -1
+            for o in range(classes):
+                logits[o * width + i] = work.floats[_place(work, layer, layer.outputs_at, row, o)]
+        expected = load(labels, 0)
+        counts = greater(expected, splat(logits, -1.0))
+        target = logits_of(expected, logits, classes)
+        all_logits = zero
+        for o in range(classes):
+            all_logits = add(all_logits, load(logits, o * width))
+        winner, largest = largest_of(logits, classes)
+        normaliser = softmax(logits, classes, largest)
+        loss = subtract(normaliser, target)
+        if smoothing > 0:
+            mean = multiply(all_logits, splat(logits, 1.0 / classes))
+            smooth = subtract(normaliser, mean)
+            share = splat(logits, smoothing)
+            loss = add(multiply(subtract(one, share), loss), multiply(share, smooth))
+        group = advance(tallies, 2 * (first // width))
+        group[0] += total(select(counts, loss, zero))
+        group[1] += total(select(equal(winner, expected), one, zero))
+        for o in range(classes):
+            y = select(equal(expected, splat(logits, o)), hit, spread)
+            delta = subtract(load(logits, o * width), y)
+            store(logits, o * width, select(counts, delta, zero))
+        for i in range(width):
+            for o in range(classes):
+                at = _place(work, layer, layer.deltas_at, first + i, o)
+                work.floats[at] = logits[o * width + i]
+
+
+@njit(inner=True)
+def _place(work: Work, layer: Layer, begin: int, row: int, unit: int) -> int:
+    """Return where the number of a unit in a row of the batch lies."""
+    block = unit // layer.width
+    return begin + (block * work.job.rows + row) * layer.width + unit % layer.width

@@ -1,0 +1,96 @@
+"""The optimizers, fused with the last use of a gradient: it is added up, used and forgotten.
+
+The formulas are those of `fastdigit.optimizers`, which is the twin; the choice is made at run time.
+"""
+
+from typing import Any, NamedTuple
+
+from fastdigit.jit import njit
+from fastdigit.kernels.simd import (
+    add,
+    divide,
+    fma,
+    greater,
+    lanes,
+    load,
+    multiply,
+    select,
+    splat,
+    square_root,
+    store,
+    subtract,
+)
+
+Pointer = Any
+"""To elements of one type, in compiled code."""
+
+PLAIN, MOMENTUM, NESTEROV, ADAM = range(4)
+
+
+class Rule(NamedTuple):
+    """How a step changes parameters; float64 numbers."""
+
+    kind: float
+    """PLAIN, MOMENTUM, NESTEROV or ADAM."""
+    memory: float
+    """Momentum, or Adam's beta1."""
+    square_memory: float
+    """Adam's beta2."""
+    epsilon: float
+    l1: float
+    l2: float
+    rate: float
+    """Learning rate of the step; Adam's divided by 1 - beta1^t."""
+    correction: float
+    """Adam's 1 - beta2^t; otherwise 1."""
+
+
+@njit(inner=True)
+def update(
+    rule: Rule,
+    scale: float,
+    decays: bool,
+    gradient: Pointer,
+    parameters: Pointer,
+    memory: Pointer,
+    square: Pointer,
+    vectors: int,
+) -> None:
+    """Take a step with so many vectors that lie one after the other.
+
+    Parameters
+    ----------
+    rule
+        How.
+    scale
+        What the sums in `gradient` are multiplied by first.
+    decays
+        Whether L1 and L2 apply, as they do to weights.
+    gradient, parameters, memory, square
+        Sums; what is changed; velocity or mean, and mean square, where the rule has them.
+    """
+    zero = splat(parameters, 0.0)
+    factor = splat(parameters, scale)
+    rate = splat(parameters, rule.rate)
+    keep = splat(parameters, rule.memory)
+    for k in range(0, vectors * lanes(parameters), lanes(parameters)):
+        w = load(parameters, k)
+        g = multiply(load(gradient, k), factor)
+        if decays:
+            g = fma(splat(parameters, rule.l2), w, g)
+            sign = select(greater(w, zero), splat(parameters, rule.l1), zero)
+            sign = select(greater(zero, w), splat(parameters, -rule.l1), sign)
+            g = add(g, sign)
+        if rule.kind == ADAM:
+            m = fma(splat(parameters, 1 - rule.memory), g, multiply(keep, load(memory, k)))
+            second = multiply(splat(parameters, rule.square_memory), load(square, k))
+            s = fma(splat(parameters, 1 - rule.square_memory), multiply(g, g), second)
+            store(memory, k, m)
+            store(square, k, s)
+            root = square_root(divide(s, splat(parameters, rule.correction)))
+            g = divide(m, add(root, splat(parameters, rule.epsilon)))
+        elif rule.kind != PLAIN:
+            v = fma(keep, load(memory, k), g)
+            store(memory, k, v)
+            g = fma(keep, v, g) if rule.kind == NESTEROV else v
+        store(parameters, k, subtract(w, multiply(rate, g)))

@@ -1,0 +1,116 @@
+"""Who is to be timed: built in a process of its own, shown right, and otherwise refused."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from fastdigit.measure.contenders import Turn
+from fastdigit.measure.peers import INSTALL
+from fastdigit.measure.result import Check, Round
+from fastdigit.measure.worker import Worker
+
+TURN = 0.03
+"""Seconds that a turn lasts at least: enough to see a per cent, little enough for many rounds."""
+MOST_REPETITIONS = 10_000
+
+
+class Wrong(Exception):
+    """A contender does not find what is right; says so in a sentence without a subject."""
+
+
+class Entrant(NamedTuple):
+    """Who is to take part."""
+
+    name: str
+    library: str
+    """Such as "numba"."""
+    dtype: str
+    make: Callable[[Any], Any]
+    """Given the task, in a process of its own, returns a `contenders.Contender`; can be pickled. If
+    it has an attribute ``installed`` that is false, it is refused."""
+    package: str | None = None
+    """What `make` imports, as it is imported, to be timed by itself."""
+
+
+@dataclass
+class Seat:
+    """An entrant, in its process or refused, and its turns."""
+
+    entrant: Entrant
+    worker: Worker | None = None
+    refused: str | None = None
+    check: Check | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    repetitions: int = 1
+    """In a turn."""
+    rounds: list[Round] = field(default_factory=list)
+
+    def refuse(self, why: str) -> None:
+        """End its process, and forget what it has done."""
+        self.refused = why
+        self.rounds.clear()
+        if self.worker:
+            self.worker.kill()
+
+    def step(self, warm_up: int) -> Turn | None:
+        """Have a turn; None, and refused, if anything goes wrong."""
+        assert self.worker is not None
+        try:
+            turn = self.worker.step(self.repetitions, warm_up)
+        except Exception as error:  # whatever a library raises; the others go on
+            self.refuse(reason(error))
+            return None
+        if len(turn.seconds) != self.repetitions or not all(0 < s < math.inf for s in turn.seconds):
+            self.refuse(f"its times of {self.repetitions} repetitions are {turn.seconds}")
+            return None
+        return turn
+
+
+def admit(
+    entrant: Entrant,
+    task: Any,
+    check: Callable[[Worker], Check],
+    facts: Callable[[Worker], Mapping[str, Any]],
+) -> Seat:
+    """Build an entrant and check it; see `paired.ask`."""
+    seat = Seat(entrant)
+    if not getattr(entrant.make, "installed", True):
+        seat.refuse(f"not installed; {INSTALL} brings it")
+        return seat
+    try:
+        seat.worker = Worker(entrant.name, task, entrant.make, entrant.package)
+        seat.check = check(seat.worker)
+        if not seat.check["difference"] <= seat.check["allowed"]:
+            raise Wrong(
+                f"{seat.check['what']} off by {seat.check['difference']:.1e}, more than the "
+                f"{seat.check['allowed']:.0e} that is allowed"
+            )
+        seat.facts.update(facts(seat.worker))
+    except Exception as error:  # whatever a library raises
+        seat.refuse(reason(error))
+    except BaseException:
+        seat.refuse("interrupted")
+        raise
+    return seat
+
+
+def fill(seat: Seat, repetitions: int | None = None) -> None:
+    """Let a turn have so many repetitions; by default as many as make it long enough."""
+    seat.repetitions = repetitions or 1
+    if repetitions or seat.refused:
+        return
+    while (turn := seat.step(warm_up=1)) and (seconds := sum(turn.seconds)) < TURN:
+        if seat.repetitions == MOST_REPETITIONS:
+            break
+        enough = math.ceil(1.1 * seat.repetitions * TURN / seconds)
+        seat.repetitions = min(max(enough, 2 * seat.repetitions), MOST_REPETITIONS)
+
+
+def reason(error: Exception) -> str:
+    """Return what went wrong in one line that names no place of this machine or network."""
+    line = next(iter(str(error).splitlines()), "")
+    line = re.sub(r"\w+://\S+", "(an address)", line)
+    line = re.sub(r"(?<![\w.])(/[\w.+-]+)+/?", "(a path)", line)
+    return line if isinstance(error, Wrong) else f"{type(error).__name__}: {line}"

@@ -1,0 +1,117 @@
+"""What the answers ask of a result: who was timed, who is ours, who was first."""
+
+from collections.abc import Iterable
+from statistics import fmean
+
+from fastdigit.reporting.entry import Entry
+
+OURS = {"fastdigit", "numba"}
+"""Libraries that are this one: older results name what its kernels are compiled by."""
+SUITES = {
+    "iteration": "One training iteration",
+    "training": "A whole training",
+    "predict": "Prediction",
+    "kernels": "Kernels",
+    "scaling": "Scaling",
+    "start-up": "The first run",
+}
+"""In the order in which they are shown."""
+APART = ("scaling", "start-up")
+"""Suites with a section of their own."""
+
+
+def of_suite(result: Entry, *suites: str) -> list[Entry]:
+    """Return the questions of some suites, of all by default, in the order of the suites."""
+    order = list(SUITES)
+    chosen = [q for q in result["questions"] if not suites or q["suite"].text in suites]
+    return sorted(
+        chosen,
+        key=lambda q: order.index(q["suite"].text) if q["suite"].text in order else len(order),
+    )
+
+
+def name(question: Entry) -> str:
+    """Return what a question is called."""
+    return question["name"].text or "a question without a name"
+
+
+def contender_name(contender: Entry) -> str:
+    """Return what a contender is called."""
+    return contender["name"].text or "a contender without a name"
+
+
+def timed(question: Entry) -> list[Entry]:
+    """Return the contenders that have a time, the fastest first."""
+    return sorted((c for c in question["contenders"] if c["median_seconds"].positive), key=median)
+
+
+def refused(question: Entry) -> list[Entry]:
+    """Return the contenders that were given no time."""
+    return [c for c in question["contenders"] if not c["median_seconds"].positive]
+
+
+def median(contender: Entry) -> float:
+    """Return the seconds of a contender that was timed."""
+    return contender["median_seconds"].positive or 0.0
+
+
+def is_ours(contender: Entry) -> bool:
+    """Say whether a contender is fastdigit."""
+    return contender["library"].text in OURS
+
+
+def ours(question: Entry, dtype: str | None = None) -> Entry | None:
+    """Return the fastest contender of fastdigit, of one type if there is one."""
+    mine = [c for c in timed(question) if is_ours(c)]
+    return next((c for c in mine if c["dtype"].text == dtype), mine[0] if mine else None)
+
+
+def others(question: Entry) -> list[Entry]:
+    """Return the contenders of other libraries that have a time, the fastest first."""
+    return [c for c in timed(question) if not is_ours(c)]
+
+
+def base(question: Entry) -> Entry | None:
+    """Return the contender that ratios are against, if it has a time."""
+    wanted = question["base"].text
+    return next((c for c in timed(question) if c["name"].text == wanted), None)
+
+
+def main(result: Entry) -> Entry | None:
+    """Return the question that is answered first: one with ours beside another."""
+    asked = [q for q in of_suite(result) if q["suite"].text not in APART]
+    compared = [q for q in asked if ours(q) and others(q)]
+    return next(iter(compared or [q for q in asked if timed(q)]), None)
+
+
+def mean_of_rounds(contender: Entry) -> list[tuple[float, bool]]:
+    """Return the seconds of a repetition in each round, and whether something disturbed it."""
+    found = []
+    for turn in contender["rounds"]:
+        seconds = positives(turn["seconds"])
+        if seconds:
+            found.append((fmean(seconds), turn["disturbed"].value is True))
+    return found
+
+
+def positives(entries: Iterable[Entry]) -> list[float]:
+    """Return the numbers above 0."""
+    return [entry.positive for entry in entries if entry.positive is not None]
+
+
+def rivals(question: Entry) -> list[Entry]:
+    """Return what could beat us: contenders of other libraries, but for the base and our twins.
+
+    The NumPy reference is ours, and the notebook is what we come from; both are shown as well
+    where they win.
+    """
+    return [c for c in others(question) if c["library"].text != "numpy"]
+
+
+def overlap(one: Entry, other: Entry) -> bool | None:
+    """Say whether the intervals of two contenders overlap; None where one has none."""
+    ends = [c["ratio"][end].number for c in (one, other) for end in ("low", "high")]
+    low, high, other_low, other_high = ends
+    if low is None or high is None or other_low is None or other_high is None:
+        return None
+    return low <= other_high and other_low <= high
