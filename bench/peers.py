@@ -8,7 +8,6 @@ a contender reads this file before it knows its number of threads.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 RANDOM = "random"
@@ -45,35 +44,41 @@ def main():
     import contest
 
     from fastdigit.errors import DataError
-    from fastdigit.measure.machine import machine
-    from fastdigit.measure.peers import PACKAGES
+    from fastdigit.measure.contenders import BASE
+    from fastdigit.measure.paired import Topic
+    from fastdigit.measure.suites.iteration import agreement
 
     try:
-        table = chosen(options)
+        entrants = chosen(options)
         task, data = work(options)
     except (DataError, ValueError) as error:
         parser.error(str(error))
-    before = machine(PACKAGES)
-    check = agreement()
-    counts = [options.iterations] * options.rounds
-    outcome = contest.hold(table, task, check, counts, options.warm_up, options.quiet)
-    document = contest.document(
-        "training beside peers", before, settings(options, task), data, outcome, "notebook"
+    found = contest.document(
+        "training beside peers",
+        Topic(
+            "iteration",
+            "-".join(map(str, task.sizes)) + ", full batch",
+            "iteration",
+            {"images": len(task.images), "threads": task.threads},
+        ),
+        entrants,
+        task,
+        agreement(task),
+        BASE,
+        options,
+        settings(options, task),
+        data,
     )
     title = "One full-batch iteration of training, beside other libraries"
-    contest.publish(
-        options.out, document, columns(), title, introduction(document), facts(document)
-    )
-    if outcome.wrong:
-        sys.exit(f"error: {', '.join(outcome.wrong)} did not learn what the reference learned")
+    contest.publish(options.out, found, columns(), title, introduction(found), facts(found))
 
 
 def chosen(options):
-    """Return the constructors of those who are to take part, the reference first."""
-    from fastdigit.measure.contenders import BASE, CONTENDERS, REFERENCE
-    from fastdigit.measure.peers import PEERS
+    """Return those who are to take part."""
+    from fastdigit.measure.contenders import BASE, REFERENCE
+    from fastdigit.measure.suites.iteration import entrants
 
-    table = {REFERENCE: CONTENDERS[REFERENCE], **CONTENDERS, **PEERS}
+    table = {entrant.name: entrant for entrant in entrants(peers=True)}
     always = {REFERENCE, BASE}
     if options.contenders:
         names = [name.strip() for name in options.contenders.split(",")]
@@ -81,16 +86,10 @@ def chosen(options):
             raise ValueError(f"there is no {min(unknown)!r}; there are {', '.join(table)}")
         table = {name: table[name] for name in table if name in always.union(names)}
     if options.dtype:
-        fits = (None, options.dtype)
-        table = {n: c for n, c in table.items() if n in always or dtype_of(c) in fits}
+        table = {n: e for n, e in table.items() if n in always or e.dtype == options.dtype}
     if options.data == RANDOM:
-        table = {n: c for n, c in table.items() if not stores_no_zeros(n, c)}
-    return table
-
-
-def dtype_of(constructor):
-    keywords = getattr(constructor, "keywords", {})
-    return keywords.get("dtype") or getattr(constructor, "dtype", None)
+        table = {n: e for n, e in table.items() if not stores_no_zeros(n, e.make)}
+    return list(table.values())
 
 
 def stores_no_zeros(name, constructor):
@@ -104,7 +103,7 @@ def work(options):
 
     if options.data == RANDOM:
         images, labels = random_images(options.rows - options.dev, options.seed)
-        data = {"source": "uniform random floats without zeros", "training": len(images)}
+        data = {"source": "uniform random floats without zeros", "images": len(images)}
     else:
         import fastdigit as fd
         from fastdigit.data import default_data
@@ -117,7 +116,7 @@ def work(options):
         data = {
             "source": Path(train.source).name,
             "fingerprint": everything.fingerprint,
-            "training": len(images),
+            "images": len(images),
         }
     data["share_of_zeros"] = float((images == 0).mean())
     sizes = (images.shape[1], 10, CLASSES)
@@ -132,61 +131,32 @@ def random_images(rows, seed):
     return images, random.integers(0, CLASSES, rows).astype(np.uint8)
 
 
-def agreement():
-    """Return a check that compares weights with those of the reference, which comes first."""
-    import contest
-    import numpy as np
-
-    from fastdigit.measure.contenders import CHECKED, REFERENCE, WEIGHTS_WITHIN
-
-    right = []
-
-    def check(worker):
-        if not right and worker.name != REFERENCE:
-            raise contest.Wrong(f"{REFERENCE} did not run, so it could not be shown right")
-        worker.step(CHECKED)
-        parameters = worker.parameters().astype(np.float64)
-        right.append(parameters)
-        difference = float(np.abs(parameters - right[0]).max())
-        allowed = WEIGHTS_WITHIN[worker.ready.dtype]
-        if not difference <= allowed:
-            raise contest.Wrong(
-                f"its weights are off by {difference:.1e} after {CHECKED} iterations, more than "
-                f"the {allowed:.0e} that is allowed"
-            )
-        return {"weight_difference": difference}
-
-    return check
-
-
 def settings(options, task):
     return {
-        "iterations_a_turn": options.iterations,
-        "warm_up": options.warm_up,
-        "rounds": options.rounds,
         "learning_rate": task.learning_rate,
         "sizes": list(task.sizes),
         "init": "uniform",
-        "seed": options.seed,
-        "threads": options.threads,
         "dtype": options.dtype,
     }
 
 
 def columns():
-    from contest import number
+    from contest import NOTHING
+    from contest import columns as columns_around
+
+    def seconds(key):
+        return lambda found: NOTHING if found[key] is None else f"{found[key]:.2f}"
 
     return [
-        ("contender", lambda record: record["name"]),
-        ("library", lambda record: record["backend"]),
-        ("dtype", lambda record: record["dtype"]),
-        ("ms/iteration", number("milliseconds_median", ".2f")),
-        ("half of the rounds", number("milliseconds_quartiles", ".2f")),
-        ("ratio", number("ratio", ".2f", "x")),
-        ("half of the ratios", number("ratio_quartiles", ".2f")),
-        ("prepare s", number("prepare_seconds", ".2f")),
-        ("compile s", number("compile_seconds", ".2f")),
-        ("weights off by", number("weight_difference", ".1e")),
+        *columns_around(
+            ("library", lambda found: found["library"]),
+            ("dtype", lambda found: found["dtype"]),
+        ),
+        ("import s", seconds("import_seconds")),
+        ("prepare s", seconds("prepare_seconds")),
+        ("compile s", seconds("compile_seconds")),
+        ("cached s", seconds("cached_seconds")),
+        ("weights off by", lambda found: f"{found['check']['difference']:.1e}"),
     ]
 
 
@@ -199,10 +169,12 @@ def introduction(document):
         "others have their turn; in each round all have one turn, in random order, and a turn "
         f"begins with iterations that are not timed. Before, the weights after {CHECKED} "
         "iterations were compared with those of reference-f64; *weights off by* is the largest "
-        "difference. *ms/iteration* is the median over all rounds of the mean of a turn, *ratio* "
-        "the notebook's median by the contender's.\n\n"
+        "difference. *ms* is the median, over the rounds that count, of the mean iteration of a "
+        "turn; *ratio* is the notebook's median by the contender's, and *within rounds* the "
+        "interval of the median of the ratios in each round, on which the verdict rests.\n\n"
         "Outside the clock: reading the data, dividing the pixels by 255 (the peers are given "
-        "floats), compressing and transposing, all in *prepare s*, and compiling. Inside the "
+        "floats), compressing and transposing, all in *prepare s*; compiling, or loading what is "
+        "compiled (*cached s*); and importing the library. Inside the "
         "clock: forward pass, gradient and update. All contenders of fastdigit compute loss and "
         "accuracy in every iteration, the notebook the accuracy in every tenth; torch-eager, "
         "torch-compile and sklearn compute the loss, the other peers neither. SciPy multiplies "
@@ -216,19 +188,20 @@ def best(document):
     from fastdigit.measure.contenders import BASE, CONTENDERS
     from fastdigit.measure.peers import PEERS
 
+    (question,) = document["questions"]
+    timed = [found for found in question["contenders"] if not found["refused"]]
     sentences = []
     for dtype in ("float32", "float64"):
         fastest = []
         for table in (CONTENDERS.keys() - {BASE}, PEERS.keys()):
-            mine = [r for r in document["contenders"] if r["name"] in table and r["dtype"] == dtype]
-            fastest += mine[:1]
+            fastest += [f for f in timed if f["name"] in table and f["dtype"] == dtype][:1]
         if len(fastest) == 2:
             own, other = fastest
-            ratio = other["milliseconds_median"] / own["milliseconds_median"]
+            ratio = other["median_seconds"] / own["median_seconds"]
             sentences.append(
                 f"In {dtype}, the fastest of fastdigit, {own['name']}, needs "
-                f"{own['milliseconds_median']:.2f} ms an iteration, and the fastest peer, "
-                f"{other['name']}, {other['milliseconds_median']:.2f} ms: {ratio:.2f} times as "
+                f"{1e3 * own['median_seconds']:.2f} ms an iteration, and the fastest peer, "
+                f"{other['name']}, {1e3 * other['median_seconds']:.2f} ms: {ratio:.2f} times as "
                 "long."
             )
     return " ".join(sentences) or "Nothing was compared with a peer."
@@ -238,10 +211,10 @@ def facts(document):
     chosen, data = document["settings"], document["data"]
     return [
         ("data", f"{data['source']}, {data['share_of_zeros']:.1%} zeros"),
-        ("images", f"{data['training']:,}"),
+        ("images", f"{data['images']:,}"),
         ("network", "-".join(map(str, chosen["sizes"])) + ", init uniform"),
         ("learning rate", f"{chosen['learning_rate']:g}"),
-        ("rounds", f"{chosen['rounds']} of {chosen['iterations_a_turn']} iterations"),
+        ("rounds", f"{chosen['rounds']} of {chosen['repetitions']} iterations"),
         ("threads", str(chosen["threads"])),
     ]
 

@@ -5,24 +5,43 @@ import io
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from fastdigit.settings import Settings
 
 
 class Validation(NamedTuple):
     """The score of the held-out images at one moment."""
 
     iteration: int
-    """Updates made before it."""
+    """Records made before it: iterations, or epochs."""
     loss: float
     accuracy: float
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a training that has stopped needs to go on as if it had not."""
+
+    settings: "Settings"
+    fingerprint: int
+    """Of images, labels and type of the weights."""
+    state: dict[str, Any]
+    """The parameters, what the optimizer remembers of them, and how far an epoch has come."""
+    watch: dict[str, Any]
+    """The best held-out score so far."""
+
+
 @dataclass(repr=False)
 class History:
-    """One record for each iteration; entry i belongs to the weights before update i."""
+    """One record for each iteration, or, in training with batches, for each epoch.
+
+    Entry i belongs to the weights before update i; that of an epoch, to each batch before its own
+    update, so dropout and augmentation show in it.
+    """
 
     backend: str
     """The backend that ran: ``"numpy"`` or ``"numba"``."""
@@ -35,13 +54,22 @@ class History:
     accuracy: list[float] = field(default_factory=list)
     """Share of training images that were right, 0..1."""
     seconds: list[float] = field(default_factory=list)
-    """Wall time of the iteration, without validation, callbacks and progress."""
+    """Wall time of the record, without validation, callbacks and progress."""
     validation: list[Validation] = field(default_factory=list)
     """Scores of the held-out images, every so many iterations and after the last update."""
     final_loss: float | None = None
-    """Mean cross-entropy of the training images after the last update; None if interrupted."""
+    """Mean cross-entropy of the training images after the last update; None if interrupted, and
+    after training with batches, where it would take a good part of an epoch to find out."""
     final_accuracy: float | None = None
     """Share of training images that were right after the last update, 0..1."""
+    unit: str = "iteration"
+    """What a record stands for: ``"iteration"`` or ``"epoch"``."""
+    steps: int = 0
+    """Updates made."""
+    stopped_early: bool = False
+    """Whether the held-out score no longer got better; the best weights are then kept."""
+    checkpoint: Checkpoint | None = None
+    """After an interruption: pass the history as ``fit(..., resume=history)`` to go on."""
     validation_seconds: float = 0.0
     """Scoring the held-out images, all together."""
     train_seconds: float = 0.0
@@ -53,36 +81,36 @@ class History:
 
     def __repr__(self) -> str:
         last = f", loss {self.loss[-1]:.4f}, accuracy {self.accuracy[-1]:.4f}" if len(self) else ""
-        return f"<History of {len(self)} iterations, {self.backend} {self.storage}{last}>"
+        return f"<History of {len(self)} {self.unit}s, {self.backend} {self.storage}{last}>"
 
     def __len__(self) -> int:
-        """Return how many iterations were finished."""
+        """Return how many iterations, or epochs, were finished."""
         return len(self.seconds)
 
     def record(self, loss: float, accuracy: float, seconds: float) -> None:
-        """Add one iteration: all of it, or, if interrupted, nothing."""
+        """Add one record: all of it, or, if interrupted, nothing."""
         done = len(self)
         self.loss[done:] = [loss]
         self.accuracy[done:] = [accuracy]
         self.seconds.append(seconds)
 
     def to_csv(self, path: str | PathLike[str]) -> None:
-        """Write one line for each iteration; a cell without a measurement is empty."""
+        """Write one line for each record; a cell without a measurement is empty."""
         from fastdigit.storage import write_whole
 
         held_out = {score.iteration: score[1:] for score in self.validation}
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["iteration", "loss", "accuracy", "seconds", "dev_loss", "dev_accuracy"])
+        writer.writerow([self.unit, "loss", "accuracy", "seconds", "dev_loss", "dev_accuracy"])
         rows = zip(self.loss, self.accuracy, self.seconds, strict=True)
-        for iteration, row in enumerate(rows):
-            writer.writerow([iteration, *row, *held_out.get(iteration, ("", ""))])
+        for number, row in enumerate(rows):
+            writer.writerow([number, *row, *held_out.get(number, ("", ""))])
         if len(self) in held_out:
             writer.writerow([len(self), "", "", "", *held_out[len(self)]])
         write_whole(Path(path), text.getvalue().encode())
 
     def plot(self, axes: "tuple[Axes, Axes] | None" = None) -> "tuple[Axes, Axes]":
-        """Draw loss and accuracy over the iterations, on a new pyplot figure unless told where."""
+        """Draw loss and accuracy over the records, on a new pyplot figure unless told where."""
         if axes is None:
             import matplotlib.pyplot as plt
 
@@ -97,8 +125,8 @@ class History:
                 at, [100 * score.accuracy for score in self.validation], "--", label="held out"
             )
             accuracy.legend(frameon=False, loc="lower right")
-        loss.set(title="Loss", xlabel="iteration", ylabel="mean cross-entropy (nats)")
-        accuracy.set(title="Accuracy", xlabel="iteration", ylabel="right answers (%)")
+        loss.set(title="Loss", xlabel=self.unit, ylabel="mean cross-entropy (nats)")
+        accuracy.set(title="Accuracy", xlabel=self.unit, ylabel="right answers (%)")
         for part in axes:
             part.grid(alpha=0.3)
             part.spines[["top", "right"]].set_visible(False)

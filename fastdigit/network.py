@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fastdigit.data.images import as_images
 from fastdigit.data.labels import as_labels
 from fastdigit.errors import DataError
-from fastdigit.kernels import classify, parameters
+from fastdigit.kernels import check_activation, classify, parameters
 
 Init = Literal["he", "uniform"]
 
@@ -29,7 +29,7 @@ class Views(tuple[npt.NDArray[Any], ...]):
 
 
 class Network:
-    """A fully connected network: ReLU in the hidden layers, softmax at the end.
+    """A fully connected network: an activation in the hidden layers, softmax at the end.
 
     Parameters
     ----------
@@ -45,6 +45,9 @@ class Network:
         arXiv:1502.01852), which learns well with ReLU. ``"uniform"``: weights and biases uniform
         in [-0.5, 0.5), drawn in the order W1, b1, W2, b2 as notebooks do after
         ``np.random.seed(seed)``.
+    activation
+        Of the hidden layers: ``"relu"``, ``"leaky_relu"`` (0.01 z below 0), ``"tanh"``,
+        ``"logistic"`` or ``"identity"``.
 
     Attributes
     ----------
@@ -53,6 +56,8 @@ class Network:
     weights, biases
         For each layer an array (outputs, inputs) and one (outputs,): views of `parameters`, so
         writing into them changes the network: ``network.weights[0][:] = W1``.
+    sizes, activation
+        As given.
     """
 
     def __init__(
@@ -61,8 +66,11 @@ class Network:
         dtype: npt.DTypeLike = "float32",
         seed: int = 0,
         init: Init = "he",
+        activation: str = "relu",
     ) -> None:
         self.sizes = _checked_sizes(sizes)
+        check_activation(activation)
+        self.activation = activation
         kind = np.dtype(dtype)
         if kind not in (np.float32, np.float64):
             raise ValueError(f"dtype={dtype!r}; a network is 'float32' or 'float64'")
@@ -124,18 +132,14 @@ class Network:
         DataError
             If the images are not what the network was made for.
         """
-        labels, _ = classify(
-            self.parameters, self.sizes, self._inputs(images), False, backend, threads
-        )
+        labels, _ = self._classify(self._inputs(images), False, backend, threads)
         return labels.astype(np.intp, copy=False)
 
     def predict_proba(
         self, images: npt.ArrayLike, *, backend: str = "auto", threads: int | None = None
     ) -> npt.NDArray[Any]:
         """Return the probability of each label for each image, (n, outputs); see `predict`."""
-        _, probabilities = classify(
-            self.parameters, self.sizes, self._inputs(images), True, backend, threads
-        )
+        _, probabilities = self._classify(self._inputs(images), True, backend, threads)
         assert probabilities is not None
         return probabilities
 
@@ -149,8 +153,15 @@ class Network:
     ) -> float:
         """Return the share of images whose most likely label is the right one; see `predict`."""
         inputs, expected = self.checked(images, labels)
-        found, _ = classify(self.parameters, self.sizes, inputs, False, backend, threads)
+        found, _ = self._classify(inputs, False, backend, threads)
         return float((found == expected).mean())
+
+    def _classify(
+        self, inputs: npt.NDArray[Any], probabilities: bool, backend: str, threads: int | None
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+        return classify(
+            self.parameters, self.sizes, inputs, probabilities, backend, threads, self.activation
+        )
 
     def checked(
         self, images: npt.ArrayLike, labels: npt.ArrayLike
@@ -198,17 +209,18 @@ class Network:
 
         return load(path)
 
-    def __getstate__(self) -> tuple[tuple[int, ...], npt.NDArray[Any]]:
-        return self.sizes, self.parameters
+    def __getstate__(self) -> tuple[tuple[int, ...], str, npt.NDArray[Any]]:
+        return self.sizes, self.activation, self.parameters
 
-    def __setstate__(self, state: tuple[tuple[int, ...], npt.NDArray[Any]]) -> None:
+    def __setstate__(self, state: tuple[tuple[int, ...], str, npt.NDArray[Any]]) -> None:
         # A copy of the views would not follow a copy of the parameters.
-        self.sizes, flat = state
+        self.sizes, self.activation, flat = state
         self._lay_out(flat)
 
     def __repr__(self) -> str:
         sizes = "-".join(map(str, self.sizes))
-        return f"<Network {sizes}, {self.dtype}, {self.parameters.size:,} parameters>"
+        count = self.parameters.size
+        return f"<Network {sizes}, {self.activation}, {self.dtype}, {count:,} parameters>"
 
 
 def _checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:

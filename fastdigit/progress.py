@@ -12,57 +12,64 @@ NOTICED = 1.0
 
 
 class Reporter(Protocol):
-    """Told of every finished iteration, and once more of the final scores."""
+    """Told of progress: after every iteration, or many times in an epoch, and once at the end."""
 
-    def __call__(self, history: History) -> None:
+    def __call__(self, history: History, finished: bool = False) -> None:
         """Show the newest scores of the history."""
 
 
 def describe(history: History) -> dict[str, str]:
     """Return the newest scores, ready to print: after the training, those of its result."""
     loss, accuracy = history.final_loss, history.final_accuracy
-    if loss is None or accuracy is None:
+    if (loss is None or accuracy is None) and len(history):
         loss, accuracy = history.loss[-1], history.accuracy[-1]
-    scores = {"loss": f"{loss:.4f}", "accuracy": f"{accuracy:.4f}"}
+    scores = {}
+    if loss is not None:
+        scores = {"loss": f"{loss:.4f}", "accuracy": f"{accuracy:.4f}"}
     if history.validation:
         scores["dev"] = f"{history.validation[-1].accuracy:.4f}"
     return scores
 
 
 @contextmanager
-def bar(iterations: int) -> Iterator[Reporter]:
-    """Show a progress bar: loss, accuracy, iterations a second and the time left."""
+def bar(steps: int) -> Iterator[Reporter]:
+    """Show a progress bar: loss, accuracy, updates a second and the time left."""
     from tqdm.auto import tqdm
 
-    with tqdm(total=iterations, unit="it", desc="compiling", dynamic_ncols=True) as shown:
+    with tqdm(total=steps, unit="it", desc="compiling", dynamic_ncols=True) as shown:
 
-        def report(history: History) -> None:
-            if len(history) == 1:
+        def report(history: History, finished: bool = False) -> None:
+            if shown.desc != "training: ":
                 shown.set_description("training", refresh=False)
             # Text is put together only when it will be drawn: ten times a second at most.
-            final = history.final_loss is not None
-            if final or shown.update(1):
-                shown.set_postfix(describe(history), refresh=final)
+            if shown.update(history.steps - shown.n) or finished:
+                shown.set_postfix(describe(history), refresh=finished)
 
         yield report
 
 
 @contextmanager
-def lines(iterations: int, every: int) -> Iterator[Reporter]:
-    """Print a line each so many iterations, for logs and pipes."""
+def lines(records: int, every: int) -> Iterator[Reporter]:
+    """Print a line each so many iterations or epochs, for logs and pipes."""
+    said, printed = False, -1
 
-    def report(history: History) -> None:
-        final = history.final_loss is not None
-        if len(history) == 1 and not final and history.compile_seconds > NOTICED:
+    def report(history: History, finished: bool = False) -> None:
+        nonlocal said, printed
+        if not said and not finished and history.compile_seconds > NOTICED:
             seconds = f"{history.compile_seconds:.1f} s"
             print(f"compiled in {seconds}; kept for the next time", file=sys.stderr, flush=True)
-        # Scores are those before an iteration's update, so the last ones belong to no iteration.
-        done = len(history) if final else len(history) - 1
-        if final or done % every == 0:
+        said = True
+        # Scores of an iteration are those before its update, so the last ones belong to no
+        # iteration; those of an epoch belong to the whole of it.
+        early = history.unit == "iteration" and not finished
+        done = len(history) - early
+        if finished or (done % every == 0 and done > printed and len(history)):
+            printed = done
             scores = "  ".join(f"{name} {value}" for name, value in describe(history).items())
-            left = 0 if final else sum(history.seconds) / len(history) * (iterations - len(history))
+            mean = sum(history.seconds) / len(history) if len(history) else 0.0
+            left = 0.0 if finished else mean * (records - len(history))
             print(
-                f"iteration {done:>5}/{iterations}  {scores}  {left:.0f} s left",
+                f"{history.unit} {done:>5}/{records}  {scores}  {left:.0f} s left",
                 file=sys.stderr,
                 flush=True,
             )
@@ -73,7 +80,7 @@ def lines(iterations: int, every: int) -> Iterator[Reporter]:
 @contextmanager
 def silence() -> Iterator[Reporter]:
     """Show nothing."""
-    yield lambda history: None
+    yield lambda history, finished=False: None
 
 
 def interactive() -> bool:

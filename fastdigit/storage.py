@@ -1,5 +1,6 @@
 """Networks on disk: safetensors files, written as a whole or not at all."""
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -14,7 +15,9 @@ from fastdigit.data.signature import describe, is_foreign
 from fastdigit.errors import DataError
 from fastdigit.network import Network
 
-FORMAT = "fastdigit network 1"
+FORMAT = "fastdigit network 2"
+FIRST_FORMAT = "fastdigit network 1"
+"""It did not name the activation, which was ReLU."""
 
 
 def save(network: Network, path: str | os.PathLike[str]) -> None:
@@ -23,7 +26,17 @@ def save(network: Network, path: str | os.PathLike[str]) -> None:
     for number, (W, b) in enumerate(zip(network.weights, network.biases, strict=True), start=1):
         tensors[f"W{number}"] = W
         tensors[f"b{number}"] = b
-    write_whole(Path(path), to_bytes(tensors, {"format": FORMAT}))
+    metadata = {"format": FORMAT, "activation": network.activation}
+    write_whole(Path(path), _in_order(to_bytes(tensors, metadata)))
+
+
+def _in_order(content: bytes) -> bytes:
+    """Return a safetensors file with its metadata sorted: the library writes them in any order."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode().ljust(size)
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -82,13 +95,16 @@ def load(path: str | os.PathLike[str]) -> Network:
         raise DataError(
             f"{path} is not a readable safetensors file: {_why(path, error)}"
         ) from error
-    if metadata.get("format") != FORMAT:
+    found = metadata.get("format")
+    if found not in (FORMAT, FIRST_FORMAT):
         raise DataError(
             f"{path} holds tensors, but no network of this version of fastdigit: its format is "
-            f"{metadata.get('format')!r}, expected {FORMAT!r}"
+            f"{found!r}, expected {FORMAT!r}"
         )
+    if found == FIRST_FORMAT:
+        metadata = {"activation": "relu"} | metadata
     try:
-        return _network(tensors)
+        return _network(tensors, metadata.get("activation", ""))
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
 
@@ -105,7 +121,7 @@ def _why(path: str | os.PathLike[str], error: Exception) -> str:
     return f"it looks like {describe(first_bytes)}" if is_foreign(first_bytes) else str(error)
 
 
-def _network(tensors: dict[str, npt.NDArray[Any]]) -> Network:
+def _network(tensors: dict[str, npt.NDArray[Any]], activation: str) -> Network:
     """Return the network of these tensors, or raise ValueError where they do not make one."""
     layers = range(1, max(1, len(tensors) // 2) + 1)
     names = [f"{kind}{layer}" for layer in layers for kind in "Wb"]
@@ -123,7 +139,7 @@ def _network(tensors: dict[str, npt.NDArray[Any]]) -> Network:
                 raise ValueError(f"{name} is {found}, expected {shape} {dtype}")
             if not np.isfinite(tensor).all():
                 raise ValueError(f"{name} contains NaN or infinity")
-    network = Network(sizes, dtype=dtype)
+    network = Network(sizes, dtype=dtype, activation=activation)
     for layer in layers:
         network.weights[layer - 1][:] = tensors[f"W{layer}"]
         network.biases[layer - 1][:] = tensors[f"b{layer}"]

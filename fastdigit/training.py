@@ -1,29 +1,41 @@
 """The training loop: it joins an objective, an optimizer and a network, and watches over them."""
 
-import operator
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from numbers import Real
-from typing import Any
+from copy import deepcopy
+from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
 from fastdigit import progress as shown
 from fastdigit.data import Dataset
-from fastdigit.errors import DataError, DivergenceError, warn_caller
-from fastdigit.history import History, Validation
-from fastdigit.kernels import Objective, Problem, check_parameters, objective
+from fastdigit.errors import DataError, DivergenceError
+from fastdigit.full_batch import FullBatch
+from fastdigit.history import Checkpoint, History
+from fastdigit.kernels import Objective, Problem, Trainer, objective, trainer
 from fastdigit.network import Network
-from fastdigit.optimizers import sgd
+from fastdigit.settings import Settings, settings
+from fastdigit.watch import Watch
+
+if TYPE_CHECKING:
+    from fastdigit.data.augment import Augment
+    from fastdigit.mini_batch import MiniBatch
+    from fastdigit.optimizers import Optimizer
+    from fastdigit.schedules import Schedule
 
 Examples = Dataset | tuple[npt.ArrayLike, npt.ArrayLike]
 Callback = Callable[[Network, History], bool | None]
 
-STUCK_BELOW = 0.2
-"""Accuracy, with ten classes, that training should have left behind after `STUCK_AFTER`."""
-STUCK_AFTER = 100
+
+class Kernels(NamedTuple):
+    """Who computes, and how; see `fit`."""
+
+    backend: str
+    threads: int | None
+    storage: str
 
 
 def fit(
@@ -31,17 +43,31 @@ def fit(
     data: Examples,
     *,
     validation: Examples | None = None,
-    iterations: int = 500,
+    iterations: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
     learning_rate: float = 0.1,
+    optimizer: "str | Optimizer" = "sgd",
+    schedule: "str | Schedule" = "constant",
+    l1: float = 0.0,
+    l2: float = 0.0,
+    dropout: float = 0.0,
+    label_smoothing: float = 0.0,
+    augment: "str | Augment | None" = None,
+    patience: int | None = None,
+    monitor: str = "loss",
+    seed: int = 0,
     backend: str = "auto",
     storage: str = "auto",
     threads: int | None = None,
     progress: bool = True,
-    every: int = 10,
+    every: int | None = None,
     callbacks: Sequence[Callback] = (),
+    resume: History | None = None,
 ) -> History:
-    """Train a network by full-batch gradient descent on the mean cross-entropy.
+    """Train a network by gradient descent on the mean cross-entropy.
 
+    Each update sees all images, or, with a `batch_size`, so many of them, drawn anew each epoch.
     The same network, data and settings give the same bits, at any number of threads; the NumPy
     backend cannot promise that, since it leaves sums to a BLAS library.
 
@@ -53,11 +79,34 @@ def fit(
         A `Dataset`, or a pair of images (n, features) and labels (n,). Integer images are pixels
         0..255; floats are used as they are.
     validation
-        Held-out data, scored every `every` iterations and after the last one.
-    iterations
-        Updates to make.
+        Held-out data, scored every `every` records and at the end.
+    iterations, epochs
+        Updates to make, or passes over the data; by default 500 iterations, with batches 10 epochs.
+    batch_size
+        Images of an update; all of them by default.
     learning_rate
-        What the gradient is multiplied by.
+        What the gradient is multiplied by; the highest one of the schedule.
+    optimizer
+        ``"sgd"``, ``"momentum"``, ``"nesterov"``, ``"adam"``, or one of `fastdigit.optimizers`.
+    schedule
+        How the learning rate changes: ``"constant"``, ``"step"``, ``"cosine"``, ``"linear"`` (a
+        fifth of all steps up, then down to 0), or one of `fastdigit.schedules`.
+    l1, l2
+        Weight decay: what sign(w), and w, are multiplied by before they are added to the gradient.
+    dropout
+        Share of hidden units that each image does without, 0..1; with batches only.
+    label_smoothing
+        Share of each label that is spread over all classes, 0..1; with batches only.
+    augment
+        ``"affine"``, ``"elastic"``, or a `fastdigit.data.augment.Augment`: changes all images anew
+        before each epoch; with batches only.
+    patience
+        Stop after so many scores of the held-out data without a better one, and restore the best
+        weights.
+    monitor
+        What is better: a lower ``"loss"``, or a higher ``"accuracy"``.
+    seed
+        Of the order of images, of dropout and of augmentation.
     backend
         ``"numba"``: the fused kernels; ``"numpy"``: the reference; ``"auto"``: Numba.
     storage
@@ -66,16 +115,19 @@ def fit(
     threads
         Threads of the kernels; all allowed processors by default.
     progress
-        Show a bar, or, where nobody watches, a line every `every` iterations on stderr.
+        Show a bar, or, where nobody watches, a line every `every` records on stderr.
     every
-        Iterations between lines and between scores of the held-out data.
+        Records between lines and between scores of the held-out data: 10 iterations, or 1 epoch.
     callbacks
-        Called as ``callback(network, history)`` after every iteration; True ends the training.
+        Called as ``callback(network, history)`` after every record; True ends the training.
+    resume
+        The history of an interrupted training, to go on with: with the same data and settings the
+        result is the same as if it had not been interrupted.
 
     Returns
     -------
     History
-        Loss, accuracy and seconds of each iteration.
+        Loss, accuracy and seconds of each iteration, or, with batches, of each epoch.
 
     Raises
     ------
@@ -84,112 +136,85 @@ def fit(
     DivergenceError
         If the loss becomes NaN or infinite. The network keeps the last weights with a finite loss.
     KeyboardInterrupt
-        After Ctrl-C; the network keeps the weights of the last whole iteration.
+        After Ctrl-C; the network keeps the weights of the last whole update.
 
-    Both errors carry the history so far as ``error.history``.
+    The last two carry the history so far as ``error.history``.
     """
     began = time.perf_counter()
-    _check(network, callbacks, iterations=iterations, every=every, learning_rate=learning_rate)
+    _check(network, callbacks)
+    chosen = settings(
+        iterations=iterations,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        optimizer=optimizer,
+        schedule=schedule,
+        l1=l1,
+        l2=l2,
+        dropout=dropout,
+        label_smoothing=label_smoothing,
+        augment=augment,
+        patience=patience,
+        monitor=monitor,
+        every=every,
+        seed=seed,
+    )
+    if patience is not None and validation is None:
+        raise ValueError(f"patience={patience!r} needs validation data, whose score is waited for")
     training = _problem(network, data)
     held_out = None if validation is None else _problem(network, validation, "validation")
+    history = _continued(resume, chosen, training) if resume is not None else None
+    kernels = Kernels(backend, threads, storage)
+    total, an_epoch = chosen.steps(len(training.images))
     # What overflows is found where the loss is no longer finite.
     with (
-        _reporter(progress, iterations, every) as report,
+        _reporter(progress, total, -(-total // an_epoch), chosen) as report,
         np.errstate(over="ignore", invalid="ignore"),
     ):
         checked = time.perf_counter()
-        _warm_up(network, training, backend, threads, storage)
+        _warm_up(network, training, held_out is not None, chosen, kernels)
         compiled = time.perf_counter()
-        loss = objective(training, backend, threads, storage)
-        dev = None if held_out is None else objective(held_out, backend, threads, storage)
-        history = History(loss.backend, loss.storage, loss.threads)
+        run, place = _begun(network, training, chosen, kernels)
+        dev = None if held_out is None else objective(held_out, *kernels)
+        watch = Watch(dev, chosen)
+        if history is None:
+            history = History(place.backend, place.storage, place.threads)
+            history.unit = "iteration" if chosen.full_batch else "epoch"
+        else:
+            assert history.checkpoint is not None
+            run.restore(history.checkpoint.state)
+            watch.restore(history.checkpoint.watch)
+            history.checkpoint = None
         started = time.perf_counter()
-        history.compile_seconds = compiled - checked
-        history.prepare_seconds = (checked - began) + (started - compiled)
+        history.compile_seconds += compiled - checked
+        history.prepare_seconds += (checked - began) + (started - compiled)
+
+        def told() -> bool:
+            return any([callback(network, history) for callback in callbacks])
+
         try:
-            _descend(
-                network, loss, dev, history, iterations, learning_rate, every, report, callbacks
-            )
+            run.run(history, watch, told, lambda: report(history))
+            watch.score(network.parameters, history, final=True)
+            watch.restore_best(network.parameters)
+            if isinstance(run, FullBatch):
+                history.final_loss, history.final_accuracy = run.score()
+            report(history, finished=True)
         except (KeyboardInterrupt, DivergenceError) as error:
+            history.checkpoint = Checkpoint(
+                chosen, _fingerprint(training), run.state(), watch.state()
+            )
             error.history = history  # type: ignore[union-attr]
             raise
         finally:
-            history.train_seconds = time.perf_counter() - started
+            history.train_seconds += time.perf_counter() - started
     return history
 
 
-def _descend(
-    network: Network,
-    loss: Objective,
-    dev: Objective | None,
-    history: History,
-    iterations: int,
-    learning_rate: float,
-    every: int,
-    report: shown.Reporter,
-    callbacks: Sequence[Callback],
-) -> None:
-    parameters = network.parameters
-    check_parameters(parameters, network.sizes)
-    finite = parameters.copy()
-    for iteration in range(iterations):
-        if dev and iteration % every == 0:
-            _validate(dev, parameters, history)
-        started = time.perf_counter()
-        score, gradient = loss.gradient(parameters)
-        if not np.isfinite(score.loss):
-            parameters[:] = finite
-            raise _diverged(iteration, history, learning_rate)
-        finite[:] = parameters
-        try:
-            sgd(parameters, gradient, learning_rate)
-            history.record(*score, time.perf_counter() - started)
-        except KeyboardInterrupt:
-            # An update without its record is no whole iteration.
-            if len(history) == iteration:
-                parameters[:] = finite
-            raise
-        report(history)
-        if len(history) == STUCK_AFTER:
-            _warn_if_stuck(network, history, learning_rate)
-        if any([callback(network, history) for callback in callbacks]):
-            break
-    if not np.isfinite(parameters).all():
-        parameters[:] = finite
-        raise _diverged(len(history), history, learning_rate)
-    if dev:
-        _validate(dev, parameters, history)
-    history.final_loss, history.final_accuracy = loss.evaluate(parameters)
-    report(history)
-
-
-def _validate(dev: Objective, parameters: npt.NDArray[Any], history: History) -> None:
-    started = time.perf_counter()
-    history.validation.append(Validation(len(history), *dev.evaluate(parameters)))
-    history.validation_seconds += time.perf_counter() - started
-
-
-def _check(
-    network: Network,
-    callbacks: Sequence[Callback],
-    *,
-    iterations: int,
-    every: int,
-    learning_rate: float,
-) -> None:
+def _check(network: Network, callbacks: Sequence[Callback]) -> None:
     if not isinstance(network, Network):
         raise TypeError(f"network={network!r}; it must be a Network, as Network([784, 10, 10])")
     if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
         raise TypeError(f"callbacks={callbacks!r}; it must be a list of functions")
-    for name, value, least in (("iterations", iterations, 0), ("every", every, 1)):
-        try:
-            fits = operator.index(value) >= least
-        except TypeError:
-            fits = False
-        if not fits:
-            raise ValueError(f"{name}={value!r}; it must be a whole number of at least {least}")
-    if not isinstance(learning_rate, Real) or not 0 < learning_rate < float("inf"):
-        raise ValueError(f"learning_rate={learning_rate!r}; it must be a positive number")
 
 
 def _problem(network: Network, examples: Examples, name: str = "data") -> Problem:
@@ -206,55 +231,70 @@ def _problem(network: Network, examples: Examples, name: str = "data") -> Proble
                 f"{type(examples).__name__}; load_data makes a Dataset of a file"
             ) from error
         images, labels = network.checked(given_images, given_labels)
-    return Problem(network.sizes, network.dtype, images, labels)
+    return Problem(network.sizes, network.dtype, images, labels, network.activation)
+
+
+def _begun(
+    network: Network, problem: Problem, chosen: Settings, kernels: Kernels
+) -> "tuple[FullBatch | MiniBatch, Objective | Trainer]":
+    """Return a training that has not made a step yet, and what computes for it."""
+    if chosen.full_batch:
+        loss = objective(problem, *kernels)
+        return FullBatch(network, loss, chosen), loss
+    # The reference in full batches needs no compiler, and so should not import it.
+    from fastdigit.mini_batch import MiniBatch
+
+    steps = _trainer(network, problem, chosen, kernels)
+    return MiniBatch(network, steps, problem.images, chosen), steps
+
+
+def _trainer(network: Network, problem: Problem, chosen: Settings, kernels: Kernels) -> Trainer:
+    assert chosen.batch_size is not None
+    learning = chosen.learning(network.activation)
+    return trainer(problem, learning, network.parameters, chosen.seed, chosen.batch_size, *kernels)
 
 
 def _warm_up(
-    network: Network, problem: Problem, backend: str, threads: int | None, storage: str
+    network: Network, problem: Problem, scores: bool, chosen: Settings, kernels: Kernels
 ) -> None:
     """Run one image through, so that nothing is compiled while anything is timed."""
     single = problem._replace(images=problem.images[:1], labels=problem.labels[:1])
-    objective(single, backend, threads, storage).gradient(network.parameters)
+    if chosen.full_batch or scores:
+        objective(single, *kernels).gradient(network.parameters)
+    if not chosen.full_batch:
+        steps = _trainer(network, single, chosen, kernels)
+        steps.advance(np.zeros(1, np.int64), 0, 1, np.zeros(1))
+
+
+def _continued(resume: History, chosen: Settings, training: Problem) -> History:
+    """Return a copy of an interrupted training's history, if this one is to go on with it."""
+    if not isinstance(resume, History) or resume.checkpoint is None:
+        raise ValueError(
+            f"resume={resume!r}; it must be the history of an interrupted training, as "
+            "error.history of the KeyboardInterrupt"
+        )
+    differences = chosen.differences(resume.checkpoint.settings)
+    if resume.checkpoint.fingerprint != _fingerprint(training):
+        differences.append("the images, their labels, or the network's layers or type")
+    if differences:
+        raise ValueError(
+            f"resume: the interrupted training had other settings ({'; '.join(differences)}); give "
+            "the same ones, or begin anew without resume"
+        )
+    return deepcopy(resume)
+
+
+def _fingerprint(problem: Problem) -> int:
+    """Return a checksum of what is trained on what."""
+    found = crc32(repr((problem.sizes, problem.dtype.str, problem.activation)).encode())
+    for array in (problem.images, problem.labels):
+        found = crc32(np.ascontiguousarray(array).view(np.uint8).data, found)
+    return found
 
 
 def _reporter(
-    progress: bool, iterations: int, every: int
+    progress: bool, steps: int, records: int, chosen: Settings
 ) -> AbstractContextManager[shown.Reporter]:
     if not progress:
         return shown.silence()
-    return shown.bar(iterations) if shown.interactive() else shown.lines(iterations, every)
-
-
-def _diverged(iteration: int, history: History, learning_rate: float) -> DivergenceError:
-    if not len(history):
-        return DivergenceError(
-            "the loss is not finite before any update: the weights, or floats in the images, are "
-            "too large; scale images to 0..1"
-        )
-    smaller = min(learning_rate / 10, 0.1)
-    recent = ", ".join(f"{loss:.4g}" for loss in history.loss[-3:])
-    return DivergenceError(
-        f"training diverged at iteration {iteration}: the loss is no longer finite (the losses "
-        f"before: {recent}). The last weights with a finite loss are kept; try a smaller learning "
-        f"rate, such as {smaller:g}"
-    )
-
-
-def _warn_if_stuck(network: Network, history: History, learning_rate: float) -> None:
-    chance = 1 / network.sizes[-1]
-    if history.accuracy[-1] > max(STUCK_BELOW, 1.5 * chance) or network.sizes[-1] < 5:
-        return
-    if np.isnan(history.loss[-1]):
-        return
-    falling = history.loss[0] - history.loss[-1] > 1e-3 * history.loss[0]
-    if falling:
-        reason = f"the loss falls, but slowly: the learning rate {learning_rate:g} may be too small"
-    else:
-        reason = (
-            "the loss does not fall: the pixels may be unscaled (pass bytes, or floats divided by "
-            "255), the learning rate too large, or all hidden units dead (try another seed or init)"
-        )
-    warn_caller(
-        f"accuracy is {history.accuracy[-1]:.1%} after {STUCK_AFTER} iterations, about what "
-        f"guessing gives; {reason}"
-    )
+    return shown.bar(steps) if shown.interactive() else shown.lines(records, chosen.every)

@@ -163,7 +163,7 @@ def scaling(draw, rounds):
             "notebook": ("numpy", "float64", 0.058 * work / (1 + 0.1 * (threads - 1))),
             "sparse-f32": ("fastdigit", "float32", 0.0072 * work / threads**0.9),
         }
-        name = f"{images:,} images, {threads} threads"
+        name = f"{images:,} images, {threads} thread{'s' * (threads > 1)}"
         return question(draw, "scaling", name, times, rounds, threads=threads, images=images)
 
     threads = [both(count, 41_000) for count in (1, 2, 4)]
@@ -172,7 +172,7 @@ def scaling(draw, rounds):
 
 def machine():
     return {
-        "date": "2026-11-22T08:19:50+00:00",
+        "date": "2026-12-01T08:19:50+00:00",
         "system": "Linux 6.18 x86_64",
         "cpu": {
             "model": "Intel(R) Xeon(R) Processor",
@@ -189,7 +189,7 @@ def machine():
         "blas": {"name": "scipy-openblas", "version": "0.3.31"},
         "blas_threads": 2,
         "threading_layer": "omp",
-        "git_revision": "5d77576f8d81",
+        "git_revision": "0123456789ab",
     }
 
 

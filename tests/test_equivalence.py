@@ -14,6 +14,8 @@ from fastdigit.network import Network
 from fastdigit.training import fit
 
 DTYPES = ["float32", "float64"]
+OTHERS = ["leaky_relu", "tanh", "logistic", "identity"]
+"""Activations that are a pass of their own; all other tests here are of ReLU."""
 
 # A group holds 16 images of float32 or 8 of float64, and there are 64 pieces: one or two groups
 # a piece, some of them empty; several tiles are tested on their own.
@@ -39,7 +41,7 @@ SIZES = [
 ]
 
 
-def check(case, dtype):
+def check(case, dtype, activation="relu"):
     """Compare all that the fused backend answers to the reference in float64."""
     sizes, labels = case.sizes, case.labels
     kind = np.dtype(dtype)
@@ -48,12 +50,13 @@ def check(case, dtype):
     exact = images if images.dtype == np.uint8 else images.astype(np.float64)
     copies = parameters.copy(), images.copy(), labels.copy()
 
-    expected_loss, expected = _truth(parameters.astype(np.float64), sizes, exact, labels)
-    found_labels, probabilities = classify(parameters, sizes, images, True, "numba")
-    true_labels, true_probabilities = classify(
-        parameters.astype(np.float64), sizes, exact, True, "numpy"
+    exactly = parameters.astype(np.float64), sizes, exact
+    expected_loss, expected = _truth(*exactly, labels, activation)
+    found_labels, probabilities = classify(
+        parameters, sizes, images, True, "numba", activation=activation
     )
-    logits = _logits(parameters.astype(np.float64), sizes, exact)
+    true_labels, true_probabilities = classify(*exactly, True, "numpy", activation=activation)
+    logits = _logits(*exactly, activation)
     magnitude = float(np.abs(logits).max())
 
     # Rounding may exchange classes only where another logit is as large as the largest.
@@ -61,7 +64,8 @@ def check(case, dtype):
     undecided = (np.ptp(nearest, axis=1) <= TOLERANCE[dtype] * max(1.0, magnitude)).mean()
 
     for storage in ("dense", "sparse"):
-        fast = objective(Problem(sizes, kind, images, labels), "numba", storage=storage)
+        problem = Problem(sizes, kind, images, labels, activation)
+        fast = objective(problem, "numba", storage=storage)
         assert fast.storage == storage
         score, gradient = fast.gradient(parameters)
         assert gradient.dtype == kind
@@ -84,7 +88,7 @@ def check(case, dtype):
         np.testing.assert_array_equal(array, copy)
 
 
-def _truth(parameters, sizes, images, labels):
+def _truth(parameters, sizes, images, labels, activation):
     """Return the loss and the gradient by NumPy, a few thousand images at a time.
 
     NumPy adds up the rows one after the other: of 30,000 the rounding errors were 600 times those
@@ -92,18 +96,18 @@ def _truth(parameters, sizes, images, labels):
     """
     loss, gradient = 0.0, np.zeros_like(parameters)
     for part in np.array_split(np.arange(len(labels)), -(-len(labels) // 5000)):
-        problem = Problem(sizes, parameters.dtype, images[part], labels[part])
+        problem = Problem(sizes, parameters.dtype, images[part], labels[part], activation)
         score, found = objective(problem, "numpy").gradient(parameters)
         loss += score.loss * len(part) / len(labels)
         gradient += found * (len(part) / len(labels))
     return loss, gradient
 
 
-def _logits(parameters, sizes, images):
+def _logits(parameters, sizes, images, activation):
     network = Network(sizes, "float64")
     network.parameters[:] = parameters
     X = images / 255 if images.dtype == np.uint8 else images
-    return reference.forward(X, network.weights, network.biases)[0][-1]
+    return reference.forward(X, network.weights, network.biases, activation)[0][-1]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -124,6 +128,21 @@ def test_layers_of_any_size(sizes, pixels, dtype):
 @pytest.mark.parametrize("name", hostile.CASES)
 def test_hostile_input(name, dtype):
     check(hostile.CASES[name](), dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("pixels", ["bytes", "floats"])
+@pytest.mark.parametrize("sizes", [(19, 10), (19, 7, 5), (18, 33, 20, 10)], ids=str)
+@pytest.mark.parametrize("activation", OTHERS)
+def test_layers_of_any_activation(activation, sizes, pixels, dtype):
+    check(hostile.drawn(70, sizes, pixels=pixels), dtype, activation)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", hostile.CASES)
+@pytest.mark.parametrize("activation", OTHERS)
+def test_hostile_input_to_any_activation(activation, name, dtype):
+    check(hostile.CASES[name](), dtype, activation)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

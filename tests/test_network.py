@@ -44,8 +44,9 @@ def test_what_would_not_change_the_network_is_refused():
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
 def test_a_copy_is_a_whole_network_of_its_own(copied):
-    network = Network([4, 3, 2], seed=1)
+    network = Network([4, 3, 2], seed=1, activation="tanh")
     other = copied(network)
+    assert (other.sizes, other.activation) == ((4, 3, 2), "tanh")
     np.testing.assert_array_equal(other.parameters, network.parameters)
     other.parameters[:] = 5
     assert (other.weights[0] == 5).all()
@@ -82,16 +83,29 @@ def test_a_wrong_init_is_refused():
         Network([2, 2], init="zeros")
 
 
+@pytest.mark.parametrize("activation", ["sigmoid", "ReLU", "", None, ["tanh"]])
+def test_a_wrong_activation_is_refused(activation):
+    with pytest.raises(ValueError, match=r"activation=.*'relu', .*'tanh', 'logistic', 'identity'"):
+        Network([2, 2], activation=activation)
+
+
+def test_a_network_shows_what_it_is():
+    assert repr(Network([4, 3, 2])) == "<Network 4-3-2, relu, float32, 23 parameters>"
+    shown = repr(Network([784, 10], "float64", activation="tanh"))
+    assert shown == "<Network 784-10, tanh, float64, 7,850 parameters>"
+
+
+@pytest.mark.parametrize("activation", reference.ACTIVATIONS)
 @pytest.mark.parametrize("backend", ["numpy", "numba", "auto"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_predictions_are_those_of_the_formulas(dtype, backend):
-    network = Network([12, 9, 5], dtype, seed=3)
+def test_predictions_are_those_of_the_formulas(dtype, backend, activation):
+    network = Network([12, 9, 5], dtype, seed=3, activation=activation)
     images = drawn_images(77)
     labels = np.random.RandomState(0).randint(0, 5, 77)
     weights, biases = (
         [part.astype(np.float64) for part in parts] for parts in (network.weights, network.biases)
     )
-    expected = reference.forward(images / 255, weights, biases)[1][-1]
+    expected = reference.forward(images / 255, weights, biases, activation)[1][-1]
     for given in (images, images / 255, images.reshape(77, 3, 4), images.astype(np.int64)):
         probabilities = network.predict_proba(given, backend=backend)
         assert probabilities.dtype == network.dtype

@@ -205,8 +205,8 @@ def digits():
 @pytest.mark.parametrize(
     ("chosen", "activation", "rate"),
     [
-        (SGD(), "relu", 0.1),
-        (SGD(0.9), "relu", 0.02),
+        (SGD(), "relu", 0.2),
+        (SGD(0.9), "relu", 0.03),
         (SGD(0.9, nesterov=True), "relu", 0.02),
         *[(Adam(), activation, 0.01) for activation in ACTIVATIONS],
     ],
@@ -218,12 +218,12 @@ def test_it_learns(digits, chosen, activation, rate):
         learning, network.sizes, "float32", digits.images, digits.labels, network.parameters, 0
     )
     tallies = [an_epoch(learner, epoch, 20, rate, 300) for epoch in range(15)]
-    assert tallies[0].right < 200
-    assert tallies[-1].right > 240
-    assert tallies[-1].loss < tallies[0].loss / 1.5
+    assert tallies[0].right < 150
+    assert max(tally.right for tally in tallies[-4:]) > 220
+    assert tallies[-1].loss < tallies[0].loss / 2
     network.parameters[:] = learner.parameters()
     if activation == "relu":
-        assert network.accuracy(digits.images, digits.labels, backend="numpy") > 0.9
+        assert network.accuracy(digits.images, digits.labels, backend="numpy") > 0.85
 
 
 # --- hostile data --------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from fastdigit.kernels.randomness import (
     kept,
     key,
     mix,
+    nearest_rate,
     permutation,
     permutation_reference,
 )
@@ -144,6 +145,17 @@ def test_the_share_that_stays(rate):
     # Each of the four places of a word has the same share.
     places = stays.reshape(2000, -1, 4).mean(axis=(0, 1))
     np.testing.assert_allclose(places, 1 - rate, atol=0.006)
+
+
+def test_the_nearest_rate_is_what_the_bits_give():
+    assert [nearest_rate(rate) for rate in (0.0, 0.25, 0.5, 2**-18)] == [0, 0.25, 0.5, 0]
+    assert nearest_rate(0.1) == 6554 / 65536
+    word = key(0, 0, DROPOUT)
+    for rate in (0.1, 0.3):
+        expected = kept(word, np.arange(50), 1, 64, rate)
+        np.testing.assert_array_equal(
+            kept(word, np.arange(50), 1, 64, nearest_rate(rate)), expected
+        )
 
 
 def test_golden_mask():

@@ -18,12 +18,13 @@ from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
 from fastdigit import DataError, Network, storage
+from fastdigit.kernels.reference import ACTIVATIONS
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
 
-def network(dtype="float32", sizes=(6, 4, 3)):
-    return Network(sizes, dtype, seed=5, init="uniform")
+def network(dtype="float32", sizes=(6, 4, 3), activation="relu"):
+    return Network(sizes, dtype, seed=5, init="uniform", activation=activation)
 
 
 def saved(path, **arguments):
@@ -38,7 +39,7 @@ def tensors_of(network):
     return names
 
 
-METADATA = {"format": storage.FORMAT, "sizes": "[6, 4, 3]"}
+METADATA = {"format": storage.FORMAT, "activation": "relu"}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -55,6 +56,28 @@ def test_round_trip(sizes, dtype, tmp_path):
     np.testing.assert_array_equal(after.predict_proba(images), before.predict_proba(images))
     assert os.listdir(tmp_path) == ["digits.safetensors"]
     assert Network.load(str(path)).sizes == before.sizes
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_activation_comes_back(activation, tmp_path):
+    before = network(sizes=(9, 7, 5), activation=activation)
+    before.save(tmp_path / "n")
+    after = Network.load(tmp_path / "n")
+    assert after.activation == activation
+    images = np.random.RandomState(0).randint(0, 256, (5, 9)).astype(np.uint8)
+    np.testing.assert_array_equal(after.predict_proba(images), before.predict_proba(images))
+
+
+def test_the_same_network_gives_the_same_bytes(tmp_path):
+    contents = {saved(tmp_path / "n", activation="tanh").read_bytes() for _ in range(20)}
+    assert len(contents) == 1
+
+
+def test_files_of_the_first_format_are_networks_with_relu(tmp_path):
+    tensors = tensors_of(network())
+    after = Network.load(written(tmp_path / "n", tensors, {"format": "fastdigit network 1"}))
+    assert after.activation == "relu"
+    np.testing.assert_array_equal(after.parameters, network().parameters)
 
 
 def test_special_numbers_keep_their_bits(tmp_path):
@@ -145,6 +168,9 @@ def changed(**changes):
     [
         (changed(), None, "format is None"),
         (changed(), METADATA | {"format": "fastdigit network 99"}, "'fastdigit network 99'"),
+        (changed(), {"format": storage.FORMAT}, "activation=''; the activations are 'relu', "),
+        (changed(), METADATA | {"activation": "gelu"}, "activation='gelu'; the activations are"),
+        (changed(), METADATA | {"format": storage.FIRST_FORMAT, "activation": "a"}, "='a'; the"),
         (changed(W1=network().weights[0].T.copy()), METADATA, r"W1 is \(6, 4\).*expected \(4, 4\)"),
         (changed(b2=np.zeros((3, 1), "f4")), METADATA, r"b2 is \(3, 1\).*expected \(3,\)"),
         (changed(W2=network().weights[1].astype("f8")), METADATA, "W2 is .*float64"),
@@ -182,7 +208,7 @@ def with_header(header, body):
 def test_tensors_of_other_types_are_refused(dtype, tmp_path):
     size = {"BF16": 2, "I64": 8}.get(dtype, 1)
     header = {
-        "__metadata__": {"format": storage.FORMAT, "sizes": "[2, 2]"},
+        "__metadata__": {"format": storage.FORMAT, "activation": "relu"},
         "W1": {"dtype": dtype, "shape": [2, 2], "data_offsets": [0, 4 * size]},
         "b1": {"dtype": dtype, "shape": [2], "data_offsets": [4 * size, 6 * size]},
     }
@@ -218,7 +244,7 @@ def test_flipped_bits_load_as_a_network_or_are_refused(data, tmp_path_factory):
 
 
 def test_every_single_flip_of_the_header_loads_the_same_or_is_refused(tmp_path):
-    path = saved(tmp_path / "model", sizes=(3, 2))
+    path = saved(tmp_path / "model", sizes=(3, 2), activation="tanh")
     content = path.read_bytes()
     expected = Network.load(path).parameters
     header = 8 + int.from_bytes(content[:8], "little")
@@ -228,7 +254,9 @@ def test_every_single_flip_of_the_header_loads_the_same_or_is_refused(tmp_path):
         damaged[bit // 8] ^= 1 << bit % 8
         path.write_bytes(damaged)
         try:
-            np.testing.assert_array_equal(Network.load(path).parameters, expected)
+            loaded = Network.load(path)
+            np.testing.assert_array_equal(loaded.parameters, expected)
+            assert loaded.activation == "tanh"
         except DataError:
             refused += 1
     assert refused > 4 * header

@@ -53,7 +53,6 @@ def trained(iterations, *, sizes=SIZES, seed=1, data=None, **options):
         ("learning_rate", None, r"learning_rate=None"),
         ("threads", 1.5, r"threads=1.5"),
         ("threads", "2", r"threads='2'"),
-        ("iterations", None, r"iterations=None"),
         ("every", 2.5, r"every=2.5"),
         ("backend", None, r"backend=None"),
         ("storage", 3, r"storage=3"),

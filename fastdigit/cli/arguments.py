@@ -4,6 +4,8 @@ import argparse
 import math
 import os
 import re
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -190,6 +192,12 @@ def apply_threads(threads: int | None) -> None:
         from fastdigit.measure.threads import limit
 
         limit(threads)
+
+
+def command() -> str:
+    """Return what was called, without the directories of whoever called it."""
+    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
+    return shlex.join(["fastdigit", *words])
 
 
 def names_data(options: argparse.Namespace) -> bool:

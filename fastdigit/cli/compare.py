@@ -1,8 +1,6 @@
 """``fastdigit compare``: the notebook, the reference and the fused kernels side by side."""
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +142,7 @@ def _settings(options: argparse.Namespace, task: "Task", names: list[str]) -> di
     from fastdigit.measure.comparison import ITERATIONS_A_TURN
 
     return {
-        "command": _command(),
+        "command": arguments.command(),
         "contenders": names,
         "iterations": options.iterations,
         "iterations_a_turn": ITERATIONS_A_TURN,
@@ -155,12 +153,6 @@ def _settings(options: argparse.Namespace, task: "Task", names: list[str]) -> di
         "dev": options.dev,
         "threads": task.threads,
     }
-
-
-def _command() -> str:
-    """Return what was called, without the directories of whoever called it."""
-    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
-    return shlex.join(["fastdigit", *words])
 
 
 def _facts(data: "Dataset", train: "Dataset", dev: "Dataset") -> dict[str, Any]:

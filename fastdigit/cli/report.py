@@ -69,8 +69,6 @@ def _page(result: Path, folder: Path) -> None:
     from fastdigit.storage import check_writable, write_whole
 
     document = read(result)
-    folder.mkdir(parents=True, exist_ok=True)
-    check_writable(folder / PAGE)
     beside = folder / (result.name if folder.resolve() == result.resolve().parent else DATA)
     try:
         content = page(document, beside.name)
@@ -80,9 +78,11 @@ def _page(result: Path, folder: Path) -> None:
         raise DataError(
             'the page needs jinja2; install it by: python -m pip install "fastdigit[report]"'
         ) from error
+    folder.mkdir(parents=True, exist_ok=True)
+    check_writable(folder / PAGE)
     if beside.resolve() != result.resolve():
         write_whole(beside, result.read_bytes())
-    write_whole(folder / PAGE, content.encode(errors="replace"))
+    write_whole(folder / PAGE, content.encode())
     say(f"report: {folder / PAGE}")
 
 

@@ -13,7 +13,7 @@ class Parts:
     """Named parts of the time since the process began; none is what others left over."""
 
     def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -26,13 +26,13 @@ class Parts:
 
     def add(self, name: str, seconds: float) -> None:
         """Add time that was measured elsewhere."""
-        self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     def describe(self) -> str:
         """Return all parts, the total, and how much of it is in none of them, on one line."""
         total = since_process_start()
-        parts = {**self._seconds, "total": total}
-        elsewhere = abs(total - sum(self._seconds.values())) / total
+        parts = {**self.seconds, "total": total}
+        elsewhere = abs(total - sum(self.seconds.values())) / total
         shown = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in parts.items())
         return f"{shown} ({elsewhere:.1%} in none of these parts)"
 

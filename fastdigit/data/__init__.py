@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from fastdigit.data.augment import AFFINE, ELASTIC, Augment
 from fastdigit.data.dataset import Dataset
 from fastdigit.data.default import default_data
 from fastdigit.data.images import as_images
@@ -11,7 +12,17 @@ from fastdigit.data.loading import load_data
 if TYPE_CHECKING:
     from fastdigit.data.drawing import make_digits
 
-__all__ = ["Dataset", "as_images", "as_labels", "default_data", "load_data", "make_digits"]
+__all__ = [
+    "AFFINE",
+    "ELASTIC",
+    "Augment",
+    "Dataset",
+    "as_images",
+    "as_labels",
+    "default_data",
+    "load_data",
+    "make_digits",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@ images, on how they are cut into chunks, on the number of threads or on the proc
 """
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastdigit.data.images import as_bytes
-from fastdigit.data.lattice import gaussian_weights, window_starts
+from fastdigit.data.lattice import lattice
 from fastdigit.errors import DataError
 
 LIMITS = {
@@ -29,6 +29,8 @@ LIMITS = {
 """Within these, no coordinate of an image of up to `MOST_SIDE` pixels is too large for its bits."""
 
 MOST_SIDE = 1024
+SPREAD = math.sqrt(65535 / 3)
+"""Standard deviation of the sum of four random bytes."""
 SEEDS = 2**63
 
 
@@ -75,16 +77,14 @@ class Augment:
 
     def __post_init__(self) -> None:
         """Check the amounts."""
-        for field in fields(self):
-            value, (low, high) = getattr(self, field.name), LIMITS[field.name]
-            whole = field.name == "threshold"
-            if isinstance(value, (bool, np.bool_)) or not isinstance(
-                value, Integral if whole else Real
-            ):
-                kind = "a whole number" if whole else "a number"
-                raise TypeError(f"{field.name} must be {kind}, not {value!r}")
-            if not low <= value <= high:
-                raise ValueError(f"{field.name} must be from {low} to {high}, not {value}")
+        for name, (low, high) in LIMITS.items():
+            value = getattr(self, name)
+            if name == "threshold":
+                value = _whole(name, value)
+            elif isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+                raise TypeError(f"{name} must be a number, not {value!r}")
+            if not low <= float(value) <= high:
+                raise ValueError(f"{name} must be from {low} to {high}, not {value}")
 
     @property
     def changes(self) -> bool:
@@ -143,7 +143,6 @@ class Augment:
         from fastdigit.data.distortion import root_of
         from fastdigit.data.warp import Changes, warp
 
-        sigma = float(self.elastic_sigma)
         warp(
             images,
             out,
@@ -153,41 +152,15 @@ class Augment:
                 shear=float(self.shear),
                 shift=float(self.shift),
                 reach=np.float32(self.elastic * 2.0**-15),
-                noise=round(16.0 * math.sqrt(3.0) * self.noise),
+                noise=round(self.noise * 2**16 / SPREAD),
                 threshold=int(self.threshold),
             ),
-            (gaussian_weights(side, sigma), window_starts(side, sigma)),
+            lattice(side, float(self.elastic_sigma)),
             root_of(seed, epoch)[0],
             first,
             threads,
         )
         return out
-
-
-AFFINE = Augment(rotation=10, scale=0.1, shear=0.1, shift=1)
-ELASTIC = replace(AFFINE, elastic=24, elastic_sigma=6)
-
-PRESETS = {"affine": AFFINE, "elastic": ELASTIC}
-
-
-def augment(chosen: str | Augment | None) -> Augment | None:
-    """Return the augmentation of this name, or the one given, or None for none.
-
-    Raises
-    ------
-    ValueError
-        If there is none of this name.
-    TypeError
-        If it is nothing of the kind.
-    """
-    if chosen is None or isinstance(chosen, Augment):
-        return chosen
-    names = ", ".join(map(repr, PRESETS))
-    if not isinstance(chosen, str):
-        raise TypeError(f"augment must be one of {names}, an Augment or None, not {chosen!r}")
-    if chosen not in PRESETS:
-        raise ValueError(f"there is no augmentation {chosen!r}; choose one of {names}")
-    return PRESETS[chosen]
 
 
 def _squares(images: ArrayLike) -> tuple[NDArray[np.uint8], int]:
@@ -222,6 +195,32 @@ def _whole(name: str, number: Any) -> int:
     """Return a number from 0 and below 2**63 as an int."""
     if isinstance(number, (bool, np.bool_)) or not isinstance(number, Integral):
         raise TypeError(f"{name} must be a whole number, not {number!r}")
-    if not 0 <= number < SEEDS:
+    if not 0 <= int(number) < SEEDS:
         raise ValueError(f"{name} must be at least 0 and below {SEEDS}, not {number}")
     return int(number)
+
+
+AFFINE = Augment(rotation=10, scale=0.1, shear=0.1, shift=1)
+ELASTIC = replace(AFFINE, elastic=24, elastic_sigma=6)
+
+PRESETS = {"affine": AFFINE, "elastic": ELASTIC}
+
+
+def augment(chosen: str | Augment | None) -> Augment | None:
+    """Return the augmentation of this name, or the one given, or None for none.
+
+    Raises
+    ------
+    ValueError
+        If there is none of this name.
+    TypeError
+        If it is nothing of the kind.
+    """
+    if chosen is None or isinstance(chosen, Augment):
+        return chosen
+    names = ", ".join(map(repr, PRESETS))
+    if not isinstance(chosen, str):
+        raise TypeError(f"augment must be one of {names}, an Augment or None, not {chosen!r}")
+    if chosen not in PRESETS:
+        raise ValueError(f"there is no augmentation {chosen!r}; choose one of {names}")
+    return PRESETS[chosen]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastdigit.data.drawing import GOLDEN, scramble
+from fastdigit.data.lattice import WINDOW
 from fastdigit.jit import njit
 
 ONE = 1 << 16
@@ -85,45 +86,58 @@ def inverse_map(key: Any, changes: Any, side: int) -> Any:
 
 
 @njit(inner=True)
-def smooth(noise: Any, weights: Any, starts: Any, lines: Any, field: Any) -> None:
-    """Set the field to ``W.T @ noise @ W``, in coordinates; lines is scratch for ``noise @ W``."""
-    points, side = weights.shape
-    for k in range(points):
-        line = lines[k]
-        line[:] = np.float32(0.0)
-        for j in range(points):
-            number, weight = noise[k, j], weights[j]
-            for x in range(side):
-                line[x] += number * weight[x]
-    for y in range(side):
-        start = starts[y]
-        w, line, row = weights[start:, y], lines[start:], field[y * side :]
-        for x in range(side):
-            total = w[0] * line[0, x] + w[1] * line[1, x] + w[2] * line[2, x] + w[3] * line[3, x]
-            row[x] = np.int32(total + w[4] * line[4, x] + w[5] * line[5, x] + w[6] * line[6, x])
+def blur(source: Any, weights: Any, starts: Any, target: Any) -> None:
+    """Set each row of the target to the weighted sum of the rows of its window in the source."""
+    for y in range(len(starts)):
+        lines, w = source[starts[y] :], weights[y]
+        w0, w1, w2, w3, w4, w5, w6 = w[0], w[1], w[2], w[3], w[4], w[5], w[6]
+        a, b, c, d, e, f, g = (lines[0], lines[1], lines[2], lines[3], lines[4], lines[5], lines[6])
+        row = target[y]
+        for x in range(len(row)):
+            left = w0 * a[x] + w1 * b[x] + w2 * c[x] + w3 * d[x]
+            row[x] = left + w4 * e[x] + w5 * f[x] + w6 * g[x]
 
 
 @njit(inner=True)
-def deform(key: Any, reach: Any, weights: Any, starts: Any, across: Any, down: Any) -> None:
-    """Draw the displacements, of numbers on the lattice that are multiples of `reach`."""
-    points = len(weights)
-    noise = np.empty((2, points, points), np.float32)
-    lines = np.empty((points, weights.shape[1]), np.float32)
+def deform(key: Any, reach: Any, lattice: Any, across: Any, down: Any) -> None:
+    """Draw both displacements: numbers on the lattice, blurred along one axis and the other.
+
+    They lie side by side, because the loops over a row of one alone are short.
+    """
+    weights, starts = lattice.weights, lattice.starts
+    side = len(starts)
+    points = starts[side - 1] + WINDOW
+    noise = np.empty((points, 2 * points), np.float32)
     for k in range(points):
         for j in range(points):
             bits = mix(key + np.uint64(LATTICE + k * points + j) * GOLDEN)
-            noise[0, k, j] = reach * np.float32(np.int32(bits >> np.uint64(32)))
-            noise[1, k, j] = reach * np.float32(np.int32(bits))
-    smooth(noise[0], weights, starts, lines, across)
-    smooth(noise[1], weights, starts, lines, down)
+            noise[k, j] = reach * np.float32(np.int32(bits >> np.uint64(32)))
+            noise[k, points + j] = reach * np.float32(np.int32(bits))
+    columns = np.empty((side, 2 * points), np.float32)
+    blur(noise, weights, starts, columns)
+    turned = np.empty((points, 2 * side), np.float32)
+    for j in range(points):
+        for x in range(side):
+            turned[j, x] = columns[x, j]
+            turned[j, side + x] = columns[x, points + j]
+    fields = np.empty((side, 2 * side), np.float32)
+    blur(turned, weights, starts, fields)
+    for y in range(side):
+        line, right, low = fields[y], across[y * side :], down[y * side :]
+        for x in range(side):
+            right[x] = np.int32(line[x])
+            low[x] = np.int32(line[side + x])
 
 
 @njit(inner=True)
-def sprinkle(key: Any, amount: Any, grain: Any) -> None:
-    """Draw the grain: sums of four uniform numbers, which are nearly normal."""
-    quarter = np.uint64(0xFFFF)
-    for i in range(len(grain)):
+def sprinkle(key: Any, amount: Any, pixels: int, grain: Any) -> None:
+    """Draw the grain: sums of four random bytes, which are nearly normal; 64 bits make two."""
+    pairs, amount = np.uint64(0x00FF00FF00FF00FF), np.int32(amount)
+    half = (pixels + 1) // 2
+    second = grain[half:]
+    for i in range(half):
         bits = mix(key + np.uint64(GRAIN + i) * GOLDEN)
-        total = (bits & quarter) + (bits >> np.uint64(48))
-        total += (bits >> np.uint64(16) & quarter) + (bits >> np.uint64(32) & quarter)
-        grain[i] = np.int32(((np.int64(total) - 131070) * amount) >> 4)
+        bits = (bits & pairs) + (bits >> np.uint64(8) & pairs)
+        bits += bits >> np.uint64(16)
+        grain[i] = np.int32((np.int32(bits & np.uint64(0xFFFF)) - 510) * amount)
+        second[i] = np.int32((np.int32(bits >> np.uint64(32) & np.uint64(0xFFFF)) - 510) * amount)

@@ -6,17 +6,21 @@ are zero, and without noise so is the grain.
 
 Each step is a loop over all pixels of an image, in which LLVM finds vectors by itself. Only looking
 up the cells is scalar: LLVM does not gather from memory that it believes might be written to.
+
+Python's threads take the pieces, for compiled code runs beside them: a prange took two fifths of
+the compilation.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from fastdigit.data.distortion import ONE, deform, inverse_map, key_of, sprinkle
+from fastdigit.data.lattice import Lattice
 from fastdigit.jit import njit
-from fastdigit.threads import available_threads, parallel_region, threads_lost
+from fastdigit.threads import available_threads
 
 ROUNDING = 1 << 7
 """Half of the 2^-8 pixel that bilinear weights are rounded to."""
@@ -24,11 +28,8 @@ ROUNDING = 1 << 7
 ALIGNED = 128
 """Scratch arrays are filled up to multiples of so many elements: their loops have no remainder."""
 
-PIECES = 64
-SMALLEST_PIECE = 64
-"""Images for which setting up the scratch memory is worthwhile."""
-CALL = 1 << 16
-"""Images in one compiled call, which an interrupt has to wait for."""
+PIECE = 1024
+"""Images that a thread takes at a time, in 2 to 5 ms: an interrupt has to wait no longer."""
 
 Bytes = NDArray[np.uint8]
 
@@ -44,7 +45,7 @@ class Changes(NamedTuple):
     reach: np.float32
     """What a number of 32 bits on the lattice is multiplied by; 0 for no elastic deformation."""
     noise: int
-    """What the sum of four numbers of 16 bits is multiplied by, times 16; 0 for no noise."""
+    """What the sum of four bytes is multiplied by; 0 for no noise."""
     threshold: int
 
 
@@ -155,53 +156,33 @@ def warp_piece(
     images: Any,
     out: Any,
     changes: Any,
-    weights: Any,
-    starts: Any,
+    lattice: Any,
     root: Any,
     first: int,
     begin: int,
     end: int,
 ) -> None:
     """Warp the images from `begin` to before `end`; `first` is the index of the first of all."""
-    side = len(starts)
+    side = len(lattice.starts)
     s = scratch(side)
     for i in range(begin, end):
         key = key_of(root, np.uint64(first + i))
         across, down = inverse_map(key, changes, side)
         if changes.reach > 0.0:
-            deform(key, changes.reach, weights, starts, s.across, s.down)
+            deform(key, changes.reach, lattice, s.across, s.down)
         if changes.noise > 0:
-            sprinkle(key, changes.noise, s.grain)
+            sprinkle(key, changes.noise, side * side, s.grain)
         pack(images[i], side, s)
         locate(across, down, side, s)
         look_up(s.cells, s.place, s.found)
         blend(s, changes.threshold, out[i])
 
 
-@njit(parallel=True)
-def warp_pieces(
-    images: Any,
-    out: Any,
-    changes: Any,
-    weights: Any,
-    starts: Any,
-    root: Any,
-    first: int,
-    pieces: int,
-) -> None:
-    """Warp all images, in pieces that are each the work of one thread."""
-    n = len(images)
-    for piece in prange(pieces):
-        p = np.int64(piece)
-        begin, end = n * p // pieces, n * (p + 1) // pieces
-        warp_piece(images, out, changes, weights, starts, root, first, begin, end)
-
-
 def warp(
     images: Bytes,
     out: Bytes,
     changes: Changes,
-    lattice: tuple[NDArray[np.float32], NDArray[np.int64]],
+    lattice: Lattice,
     root: np.uint64,
     first: int,
     threads: int | None,
@@ -215,7 +196,7 @@ def warp(
     changes
         The amounts.
     lattice
-        The weights and starts of `lattice`.
+        Of displacements, for images of this side.
     root, first
         What stands for seed and epoch, and the index of the first image.
     threads
@@ -229,16 +210,19 @@ def warp(
     available = available_threads()
     if threads is not None and not 1 <= threads <= available:
         raise ValueError(f"threads={threads}, but between 1 and {available} can be used here")
-    threads = 1 if threads_lost() else threads or available
     images = images.view()
     images.flags.writeable = False  # whether they were or not: Numba would compile for either
-    for start in range(0, len(images), CALL):
-        part = slice(start, start + CALL)
-        work = images[part], out[part], changes, *lattice, root, first + start
-        count = len(work[0])
-        pieces = min(PIECES, count // SMALLEST_PIECE)
-        if threads == 1 or pieces < 2:
-            warp_piece(*work, 0, count)
-        else:
-            with parallel_region(threads):
-                warp_pieces(*work, pieces)
+    starts = range(0, len(images), PIECE)
+
+    def work(begin: int) -> None:
+        end = min(begin + PIECE, len(images))
+        warp_piece(images, out, changes, lattice, root, first, begin, end)
+
+    threads = min(threads or available, len(starts))
+    if threads < 2:
+        for begin in starts:
+            work(begin)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(work, starts):
+            pass

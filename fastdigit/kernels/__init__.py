@@ -10,8 +10,21 @@ import numpy.typing as npt
 
 from fastdigit.kernels.interface import Objective, Problem, Score
 from fastdigit.kernels.parameters import count
+from fastdigit.kernels.reference import ACTIVATIONS
+from fastdigit.kernels.steps import Learning, Trainer
 
-__all__ = ["Backend", "Objective", "Problem", "Score", "chosen", "classify", "objective"]
+__all__ = [
+    "Backend",
+    "Learning",
+    "Objective",
+    "Problem",
+    "Score",
+    "Trainer",
+    "chosen",
+    "classify",
+    "objective",
+    "trainer",
+]
 
 Backend = Literal["auto", "numpy", "numba"]
 
@@ -51,11 +64,19 @@ def check_parameters(parameters: npt.NDArray[Any], sizes: tuple[int, ...]) -> No
         )
 
 
+def check_activation(activation: str) -> None:
+    """Raise ValueError unless this is the name of an activation of hidden layers."""
+    if activation not in tuple(ACTIVATIONS):
+        names = ", ".join(repr(name) for name in ACTIVATIONS)
+        raise ValueError(f"activation={activation!r}; the activations are {names}")
+
+
 def objective(
     problem: Problem, backend: str = "auto", threads: int | None = None, storage: str = "auto"
 ) -> Objective:
     """Return the loss of a data set as a function of the parameters, on the backend of choice."""
     _check_threads(threads)
+    check_activation(problem.activation)
     if chosen(backend) == "numpy":
         from fastdigit.kernels.numpy_backend import NumpyObjective
 
@@ -65,6 +86,29 @@ def objective(
     return NumbaObjective(problem, storage, threads)
 
 
+def trainer(
+    problem: Problem,
+    learning: Learning,
+    parameters: npt.NDArray[Any],
+    seed: int,
+    batch_size: int,
+    backend: str = "auto",
+    threads: int | None = None,
+    storage: str = "auto",
+) -> Trainer:
+    """Return what trains on a data set in steps of one batch, on the backend of choice."""
+    check_parameters(parameters, problem.sizes)
+    _check_threads(threads)
+    given = (learning, problem.sizes, problem.dtype, problem.images, problem.labels)
+    if chosen(backend) == "numpy":
+        from fastdigit.kernels.numpy_steps import NumpyTrainer
+
+        return NumpyTrainer(*given, parameters, seed)
+    from fastdigit.kernels.numba_steps import NumbaTrainer
+
+    return NumbaTrainer(*given, parameters, seed, batch_size, storage, threads)
+
+
 def classify(
     parameters: npt.NDArray[Any],
     sizes: tuple[int, ...],
@@ -72,17 +116,19 @@ def classify(
     probabilities: bool,
     backend: str = "auto",
     threads: int | None = None,
+    activation: str = "relu",
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
     """Return the label of each image and, if asked for, the probabilities (n, outputs)."""
     check_parameters(parameters, sizes)
+    check_activation(activation)
     _check_threads(threads)
     if chosen(backend) == "numpy":
         from fastdigit.kernels import numpy_backend
 
-        return numpy_backend.classify(parameters, sizes, images, probabilities)
+        return numpy_backend.classify(parameters, sizes, images, probabilities, activation)
     from fastdigit.kernels import numba_backend
 
-    return numba_backend.classify(parameters, sizes, images, probabilities, threads)
+    return numba_backend.classify(parameters, sizes, images, probabilities, threads, activation)
 
 
 def _check_threads(threads: int | None) -> None:

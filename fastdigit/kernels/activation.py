@@ -24,7 +24,8 @@ RELU, LEAKY_RELU, TANH, LOGISTIC, IDENTITY = range(len(ACTIVATIONS))
 def activated(kind: int, z: Vector, zero: Vector, one: Vector, leak: Vector) -> Vector:
     """Return the activation of each lane; NaN for NaN. `leak` is `LEAK` in every lane.
 
-    tanh z = (1 - e) / (1 + e) with e = exp(-2 z), within 2 ulp of 1; logistic z = 1 / (1 + exp(-z)).
+    tanh z = (1 - e) / (1 + e) with e = exp(-2 z), within 2 ulp of 1;
+    logistic z = 1 / (1 + exp(-z)).
     """
     if kind == RELU:
         return maximum(zero, z)

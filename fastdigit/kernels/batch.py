@@ -161,14 +161,15 @@ def share_of(work: Work, blocks: int, number: int) -> Share:
     """Return one of a thread's shares: a block, or, where they do not come out even, a part."""
     if blocks % work.job.threads:
         return Share(number, work.thread)
-    return Share(work.thread * (blocks // work.job.threads) + number, np.int64(ALL))
+    whole: Any = np.int64(ALL)
+    return Share(work.thread * (blocks // work.job.threads) + number, whole)
 
 
 @njit(inner=True)
 def span_of(count: int, part: int, parts: int) -> Span:
     """Return a part of so many things, or all of them."""
     if part == ALL:
-        return Span(np.int64(0), count)
+        return Span(count - count, count)
     return Span(count * part // parts, count * (part + 1) // parts)
 
 
@@ -177,4 +178,4 @@ def rows_of_share(work: Work, share: Share, count: int) -> Span:
     """Return the rows of a share of so many; whole groups, as in `rows_of`."""
     if share.part != ALL:
         return rows_of(work, count, share.part)
-    return Span(np.int64(0), -(-count // lanes(work.floats)) * lanes(work.floats))
+    return Span(count - count, -(-count // lanes(work.floats)) * lanes(work.floats))

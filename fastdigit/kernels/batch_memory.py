@@ -174,3 +174,16 @@ class BatchMemory:
         at = first + layer.weights
         shape = layer.blocks, layer.rows, layer.width
         return self.floats[at : at + layer.blocks * layer.rows * layer.width].reshape(shape)
+
+    def copy(self) -> Floats:
+        """Return a copy of everything."""
+        return self.floats.copy()
+
+    def paste(self, floats: Floats) -> None:
+        """Take over what `copy` returned."""
+        self.floats[:] = floats
+
+    def finite(self) -> bool:
+        """Return whether no weight is NaN or infinite."""
+        first = self._kinds[0]
+        return bool(np.isfinite(self.floats[first : first + self._size]).all())

@@ -84,7 +84,7 @@ def _compress(
 
 
 @njit(inner=True)
-def _two(row: Pointer, j: int, features: int) -> int:
+def _two(row: Pointer, j: int, features: int) -> Any:
     """Return two neighbouring bytes of a row in one word; 0 where the row has ended."""
     second = np.int64(row[j + 1]) if j + 1 < features else np.int64(0)
     return second << 8 | np.int64(row[j])
@@ -119,10 +119,10 @@ def list_entries(
         image = order[row]
         for e in range(starts[image], starts[image + 1]):
             entry = np.int64(entries[e])
-            c = entry >> 16
-            number = np.int64(counts[c])
-            lists[c * room + number] = np.uint32((entry & 0xFFFF) << 16 | row)
-            counts[c] = number + 1
+            column = entry >> 16
+            number = np.int64(counts[column])
+            lists[column * room + number] = np.uint32((entry & 0xFFFF) << 16 | row)
+            counts[column] = number + 1
 
 
 @njit(inner=True)

@@ -9,6 +9,7 @@ nothing but the order of sums.
 from typing import Any
 
 from fastdigit.jit import njit
+from fastdigit.kernels.activation import LEAK, RELU, activated, slope
 from fastdigit.kernels.bundles import (
     UNITS,
     add_each,
@@ -90,8 +91,9 @@ def back(
     blocks: int,
     activations: Pointer,
     earlier: Pointer,
+    relu: bool = True,
 ) -> None:
-    """Compute dX = W^T dZ where X > 0: the deltas of the layer before, whose ReLU gave X.
+    """Compute dX = W^T dZ, or, for inputs X that came out of ReLU, that where X > 0.
 
     Parameters
     ----------
@@ -110,7 +112,32 @@ def back(
         d = zeros(deltas)
         for o in range(outputs):
             d = fma_scalars(load(deltas, o * lanes(deltas)), advance(w, o * UNITS), d)
-        store_each(advance(earlier, at), where_positive(advance(activations, at), d))
+        if relu:
+            d = where_positive(advance(activations, at), d)
+        store_each(advance(earlier, at), d)
+
+
+@njit(inner=True)
+def activate(kind: int, outputs: Pointer, units: int) -> None:
+    """Turn Z (units, lanes) of a group into A, in place; `linear` has done so for ReLU."""
+    if kind == RELU:
+        return
+    zero, one, leak = splat(outputs, 0.0), splat(outputs, 1.0), splat(outputs, LEAK)
+    for unit in range(units):
+        at = unit * lanes(outputs)
+        store(outputs, at, activated(kind, load(outputs, at), zero, one, leak))
+
+
+@njit(inner=True)
+def apply_slopes(kind: int, activations: Pointer, deltas: Pointer, units: int) -> None:
+    """Turn dA (units, lanes) of a group into dZ, in place; `back` has done so for ReLU."""
+    if kind == RELU:
+        return
+    zero, one, leak = splat(deltas, 0.0), splat(deltas, 1.0), splat(deltas, LEAK)
+    for unit in range(units):
+        at = unit * lanes(deltas)
+        slopes = slope(kind, load(activations, at), zero, one, leak)
+        store(deltas, at, multiply(load(deltas, at), slopes))
 
 
 @njit(inner=True)

@@ -81,7 +81,8 @@ def forward(work: Work, index: int, share: Share, count: int) -> None:
     z = advance(floats, layer.outputs_at + share.block * job.rows * layer.width)
     own = advance(z, rows.first * layer.width)
     fill_zeros(own, (rows.last - rows.first) * layer.width)
-    weights = advance(floats, job.weights_at + layer.weights + share.block * layer.rows * layer.width)
+    begin = layer.weights + share.block * layer.rows * layer.width
+    weights = advance(floats, job.weights_at + begin)
     if index == 0 and job.sparse:
         for part in range(job.threads):
             if share.part in (ALL, part):
@@ -162,7 +163,7 @@ def step_pixels(work: Work, rule: Rule, share: Share, count: int) -> None:
                 gradient,
             )
         at = layer.weights + (share.block * layer.rows + 2 * c) * layer.width
-        change(work, rule, scale, job.decays, gradient, at, 2 * layer.width)
+        change(work, rule, scale, job.decays != 0, gradient, at, 2 * layer.width)
 
 
 @njit(inner=True)
@@ -181,7 +182,7 @@ def step_weights(work: Work, rule: Rule, index: int, share: Share, count: int) -
         inputs = advance(floats, layer.inputs_at + k // width * job.rows * width + k % width)
         multiply(inputs, 1, width, deltas, layer.width, count, tall, gradient)
         at = layer.weights + (share.block * layer.rows + k) * layer.width
-        change(work, rule, scale, job.decays, gradient, at, tall * layer.width)
+        change(work, rule, scale, job.decays != 0, gradient, at, tall * layer.width)
         if index > 0:
             transpose(work, layer, share.block, k, tall)
 

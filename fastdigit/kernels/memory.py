@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastdigit.kernels import sweep
+from fastdigit.kernels.activation import ACTIVATIONS
 from fastdigit.kernels.groups import Shape
 from fastdigit.kernels.layout import aligned, pack, plan, unpack
 from fastdigit.kernels.parallel import PIECES, available_threads, run
@@ -41,6 +42,8 @@ class Memory:
         Groups of images in a tile at most.
     gradients
         Whether there is to be room for the gradients of all pieces.
+    activation
+        Of the hidden layers: one of `activation.ACTIVATIONS`.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Memory:
         scale: float,
         groups: int,
         gradients: bool,
+        activation: str = "relu",
     ) -> None:
         lanes = lanes_of(dtype)
         self._layout, extents = plan(sizes, lanes)
@@ -75,6 +79,7 @@ class Memory:
             layers=len(sizes) - 1,
             outputs=sizes[-1],
             learning=False,
+            activation=ACTIVATIONS.index(activation),
             scratch_size=scratch,
             pitch=pitch,
             gradient_size=size,

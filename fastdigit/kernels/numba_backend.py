@@ -62,7 +62,13 @@ class NumbaObjective:
         self._results = np.zeros((PIECES, 2))
         scale = BYTE if images.dtype == np.uint8 else 1.0
         self._memory = Memory(
-            problem.sizes, problem.dtype, self._images.shape, scale, MOST_IN_TILE, gradients=True
+            problem.sizes,
+            problem.dtype,
+            self._images.shape,
+            scale,
+            MOST_IN_TILE,
+            gradients=True,
+            activation=problem.activation,
         )
         self._numbers = [self._memory.numbers(learning) for learning in (False, True)]
 
@@ -92,6 +98,7 @@ def classify(
     images: npt.NDArray[Any],
     probabilities: bool,
     threads: int | None = None,
+    activation: str = "relu",
 ) -> tuple[npt.NDArray[np.uint8], Floats | None]:
     """Return the label of each image and, if asked for, the probabilities (n, outputs)."""
     threads = checked_threads(threads)
@@ -99,7 +106,7 @@ def classify(
     images = kernel_images(images, dtype)
     shape = shape_of(images, dtype, every=False)
     scale = BYTE if images.dtype == np.uint8 else 1.0
-    memory = Memory(sizes, dtype, shape, scale, 1, gradients=False)
+    memory = Memory(sizes, dtype, shape, scale, 1, gradients=False, activation=activation)
     memory.load(parameters)
     space = workspace(shape, images, dtype)
     labels = np.empty(len(images), np.uint8)

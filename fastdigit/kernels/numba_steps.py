@@ -1,4 +1,4 @@
-"""Mini-batch training on the fused kernels: the data as they read it, and one call for some steps."""
+"""Mini-batch training on the fused kernels: data as they read it, and one call for some steps."""
 
 import math
 from typing import Any
@@ -129,8 +129,8 @@ class NumbaTrainer:
         if job.decays:
             used = np.arange(job.columns)
         head = len(job) + len(self._memory.layers) * len(Layer._fields)
-        tables = [self._starts, self._labels, used, order]
-        places = np.cumsum([head, *map(len, tables)]).tolist()
+        tables: list[npt.NDArray[Any]] = [self._starts, self._labels, used, order]
+        places = np.cumsum([head, *(len(table) for table in tables)]).tolist()
         job = job._replace(
             used=len(used),
             starts_at=places[0],
@@ -177,6 +177,19 @@ class NumbaTrainer:
         for kind, name in self._names():
             self._memory.load(kind, state[name])
         self._step = int(state["step"])
+
+    def keep(self) -> None:
+        """Remember where the training is."""
+        self._kept = self._memory.copy(), self._step
+
+    def go_back(self) -> None:
+        """Return to where `keep` was called last; only once."""
+        self._memory.paste(self._kept[0])
+        self._step = self._kept[1]
+
+    def finite(self) -> bool:
+        """Return whether no weight is NaN or infinite."""
+        return self._memory.finite()
 
     def _names(self) -> list[tuple[int, str]]:
         return list(enumerate(("parameters", *self._learning.optimizer.arrays)))

@@ -10,7 +10,7 @@ from fastdigit import optimizers
 from fastdigit.kernels import reference
 from fastdigit.kernels.numpy_backend import scaled
 from fastdigit.kernels.parameters import flatten, views
-from fastdigit.kernels.randomness import DROPOUT, kept, key
+from fastdigit.kernels.randomness import DROPOUT, kept, key, nearest_rate
 from fastdigit.kernels.steps import Learning, Tally
 
 Floats = npt.NDArray[Any]
@@ -83,7 +83,7 @@ class NumpyTrainer:
 
     def _masks(self, batch: npt.NDArray[np.int64], epoch: int) -> Sequence[Floats]:
         """Return the dropout masks of the hidden layers, none where nothing drops out."""
-        rate = self._learning.dropout
+        rate = nearest_rate(self._learning.dropout)
         if not rate:
             return ()
         random = key(self._seed, epoch, DROPOUT)
@@ -116,3 +116,15 @@ class NumpyTrainer:
     def replace(self, images: npt.NDArray[Any]) -> None:
         """Go on with other pixels for the same labels."""
         self._images = images
+
+    def keep(self) -> None:
+        """Remember where the training is."""
+        self._kept = self.state()
+
+    def go_back(self) -> None:
+        """Return to where `keep` was called last; only once."""
+        self.restore(self._kept)
+
+    def finite(self) -> bool:
+        """Return whether no weight is NaN or infinite."""
+        return bool(np.isfinite(self._parameters).all())

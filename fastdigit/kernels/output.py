@@ -1,7 +1,5 @@
 """The last layer of a mini-batch: softmax, loss, right answers, and where the way back begins."""
 
-import numpy as np
-
 from fastdigit.jit import njit
 from fastdigit.kernels.batch import Layer, Pointer, Span, Work
 from fastdigit.kernels.dense import largest_of, logits_of, softmax

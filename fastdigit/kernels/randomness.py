@@ -23,11 +23,15 @@ SHUFFLE = 1
 DROPOUT = 2
 """What a key is for, so that no two uses draw the same numbers."""
 
+PARTS = 65536
+"""Values of the 16 bits that decide whether a unit drops out."""
+
 
 def mix(word: Any) -> Any:
     """Return the word, or array of words, that another one is mixed to; no two give the same.
 
-    A Python int below 2^64, or an array of uint64; compiled code gets it by ``njit`` of this.
+    A Python int below 2^64, or an array of uint64. Compiled code gets it by ``njit(inner=True)`` of
+    this: with other options, the cache of compiled code would mistake one for the other.
     """
     word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9 & WORD
     word = (word ^ (word >> 27)) * 0x94D049BB133111EB & WORD
@@ -75,6 +79,11 @@ def permutation_reference(seed: int, epoch: int, count: int) -> npt.NDArray[np.i
     return np.array(order, np.int64)
 
 
+def nearest_rate(rate: float) -> float:
+    """Return the share of units that can drop out and is nearest to the one wished for."""
+    return round(rate * PARTS) / PARTS
+
+
 def kept(
     key: int, image: npt.NDArray[np.int64], layer: int, units: int, rate: float
 ) -> npt.NDArray[np.bool_]:
@@ -91,11 +100,11 @@ def kept(
     units
         Of the layer, less than 2^22.
     rate
-        Share that drops out, 0..1, to the nearest 65536th.
+        Share that drops out, 0..1; what counts is `nearest_rate`.
     """
     # Four units share a word, 16 bits each, the lowest first.
     words = np.arange(-(-units // 4), dtype=np.uint64) + (layer << 20)
     random = mix(image.astype(np.uint64)[:, None] * GOLDEN + words * SECOND + key)
     parts = random[:, :, None] >> np.arange(0, 64, 16, dtype=np.uint64) & 0xFFFF
-    stays: npt.NDArray[np.bool_] = parts >= round(rate * 65536)
+    stays: npt.NDArray[np.bool_] = parts >= round(rate * PARTS)
     return stays.reshape(len(image), -1)[:, :units]

@@ -84,3 +84,12 @@ class Trainer(Protocol):
 
     def replace(self, images: npt.NDArray[Any]) -> None:
         """Go on with other pixels for the same labels."""
+
+    def keep(self) -> None:
+        """Remember where the training is."""
+
+    def go_back(self) -> None:
+        """Return to where `keep` was called last; only once."""
+
+    def finite(self) -> bool:
+        """Return whether no weight is NaN or infinite."""

@@ -45,7 +45,8 @@ def _values(builder: Any, bundle: Any) -> list[Any]:
 
 def _vectors(builder: Any, start: Any, vector: Any, count: int) -> list[Any]:
     """Return so many vectors that lie one after the other."""
-    return [read(builder, at_vector(builder, start, index(i), vector), vector) for i in range(count)]
+    places = [at_vector(builder, start, index(i), vector) for i in range(count)]
+    return [read(builder, place, vector) for place in places]
 
 
 def _store(builder: Any, start: Any, values: list[Any]) -> None:

@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdigit.jit import njit
+from fastdigit.kernels.activation import RELU
 from fastdigit.kernels.bundles import UNITS
 from fastdigit.kernels.dense import (
     Pointer,
+    activate,
     add_bias_gradients,
     add_weight_gradients,
+    apply_slopes,
     back,
     largest_of,
     linear,
@@ -50,6 +53,8 @@ class Job(NamedTuple):
     outputs: int
     learning: int
     """Whether to compute the gradient; for predictions, whether to write probabilities."""
+    activation: int
+    """Of the hidden layers: its place in `activation.ACTIVATIONS`."""
     scale: int
     """Offset of what pixels are multiplied by: 1 / 255 for bytes. It is applied to the sums of
     the first layer, and left out of the gradient of its weights."""
@@ -103,7 +108,7 @@ def units_of(work: Work, block: int, activations: Pointer) -> Units:
         advance(work.floats, work.job.blocked + layer.biases + block * UNITS),
         advance(activations, block * UNITS * lanes(work.floats)),
         work.floats[work.job.scale],
-        work.job.layers > 1,
+        work.job.activation == RELU and work.job.layers > 1,
     )
 
 
@@ -114,6 +119,7 @@ def other_layers(work: Work, activations: Pointer) -> Pointer:
     for index in range(1, work.job.layers):
         layer = layer_of(work, index)
         inputs = outputs
+        activate(work.job.activation, inputs, layer.inputs)
         outputs = advance(activations, layer.activations)
         linear(
             inputs,
@@ -122,7 +128,7 @@ def other_layers(work: Work, activations: Pointer) -> Pointer:
             layer.rows,
             advance(work.floats, work.job.blocked + layer.biases),
             layer.blocks,
-            index < work.job.layers - 1,
+            work.job.activation == RELU and index < work.job.layers - 1,
             outputs,
         )
     return outputs
@@ -134,14 +140,18 @@ def deltas_of(work: Work, activations: Pointer, deltas: Pointer) -> None:
     for index in range(work.job.layers - 1, 0, -1):
         layer = layer_of(work, index)
         below = layer_of(work, index - 1)
+        inputs = advance(activations, below.activations)
+        earlier = advance(deltas, below.activations)
         back(
             advance(deltas, layer.activations),
             layer.outputs,
             advance(work.floats, work.job.transposed + layer.transposed),
             below.blocks,
-            advance(activations, below.activations),
-            advance(deltas, below.activations),
+            inputs,
+            earlier,
+            work.job.activation == RELU,
         )
+        apply_slopes(work.job.activation, inputs, earlier, layer.inputs)
 
 
 @njit(inner=True)

@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from fastdigit.data import Dataset
 from fastdigit.errors import DataError, DivergenceError
-from fastdigit.measure.contenders import BASE, REFERENCE, Task, Turn
+from fastdigit.measure.contenders import BASE, CONTENDERS, REFERENCE, Task, Turn
+from fastdigit.measure.result import Check
+from fastdigit.measure.suites import trials
 from fastdigit.measure.verdict import Standing, Verdict, judge
 from fastdigit.measure.worker import Ready, Worker
 from fastdigit.network import Network
@@ -77,6 +79,8 @@ def train_side_by_side(
 
     Raises
     ------
+    DataError
+        If a contender is wrong; nothing is timed then.
     DivergenceError
         If a loss becomes NaN or infinite; names the contender.
     ChildProcessError
@@ -89,8 +93,9 @@ def train_side_by_side(
     with ExitStack() as stack:
         workers, runs = [], []
         for name in names:
-            worker = Worker(name, task)
+            worker = Worker(name, task, CONTENDERS[name])
             stack.callback(worker.kill)
+            _prove(worker, task.threads)
             workers.append(worker)
             runs.append(Run(name, worker.ready))
             started(runs[-1])
@@ -98,6 +103,19 @@ def train_side_by_side(
         for worker, run in zip(workers, runs, strict=True):
             run.parameters = worker.parameters()
     return runs
+
+
+def _prove(worker: Worker, threads: int) -> None:
+    """Raise DataError unless a contender learns what the reference learns."""
+    try:
+        found = trials.put_to(worker.learn, worker.ready.dtype, threads, worker.name == BASE)
+    except DivergenceError as error:
+        found = Check(what=str(error), difference=np.inf, allowed=0.0)
+    if not found["difference"] <= found["allowed"]:
+        raise DataError(
+            f"contender {worker.name} is wrong, so nothing is timed: {found['what']} off by "
+            f"{found['difference']:.1e}, and {found['allowed']:.0e} is allowed"
+        )
 
 
 def take_turns(

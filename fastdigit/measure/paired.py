@@ -45,6 +45,7 @@ class Budget(NamedTuple):
     seconds: float = 20.0
     """After which no round begins, once there are `least_rounds`; building comes before."""
     least_rounds: int = 10
+    """And as many undisturbed ones are needed for a verdict."""
     most_rounds: int | None = None
     repetitions: int | None = None
     """In a turn; by default as many of each contender as fill `TURN` seconds."""
@@ -153,11 +154,10 @@ def _play(
     for seat in seats:
         fill(seat, budget.repetitions)
     order = random.Random(seed)
-    most = budget.most_rounds or math.inf
     rounds, look_at = 0, budget.least_rounds
     while rounds < budget.least_rounds or time.monotonic() - began < budget.seconds:
         playing = [seat for seat in seats if not seat.refused]
-        if not playing or rounds >= most:
+        if not playing or rounds == budget.most_rounds:
             break
         with _spent(parts, "wait", out_of="time"):
             left = MOST_WAITING * budget.seconds - (parts["wait"] - waited)
@@ -166,12 +166,19 @@ def _play(
             bar.set_postfix_str(f"round {rounds + 1}, {seat.entrant.name}", refresh=False)
             state = _turn(seat, position, budget.warm_up, state, watch)
         rounds += 1
-        share = max(rounds / most, (time.monotonic() - began) / budget.seconds)
-        bar.update(int(100 * min(1, share)) - bar.n)
+        bar.update(_percent(rounds, time.monotonic() - began, budget) - bar.n)
         if rounds >= look_at:
             if answer.widest(playing, base, budget.least_rounds, seed) <= budget.width:
                 break
             look_at = math.ceil(LOOKED_AGAIN * rounds)
+
+
+def _percent(rounds: int, seconds: float, budget: Budget) -> int:
+    """Return how much is done, by whichever limit is nearer."""
+    shares = [seconds / budget.seconds if budget.seconds else 1.0]
+    if budget.most_rounds:
+        shares.append(rounds / budget.most_rounds)
+    return int(100 * min(1.0, rounds / budget.least_rounds, max(shares)))
 
 
 def _turn(seat: Seat, position: int, warm_up: int, before: State, watch: Watch) -> State:
@@ -185,7 +192,7 @@ def _turn(seat: Seat, position: int, warm_up: int, before: State, watch: Watch) 
         seat.rounds.append(
             result.Round(
                 position=position,
-                seconds=turn.seconds,
+                seconds=[round(seconds, 9) for seconds in turn.seconds],
                 speed=min(before.speed, after.speed),
                 steal=share,
                 others=max(others, default=None),

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
-from fastdigit.reporting.formats import significant
+from fastdigit.reporting.formats import TIMES, significant
 from fastdigit.reporting.parts import Chart, Key, Mark, Stretch, Words
 from fastdigit.reporting.scales import Tick, apart, axis
 
@@ -117,12 +118,12 @@ class Line(NamedTuple):
 def lines(title: str, description: str, given: Sequence[Line], x_title: str, y_title: str) -> Chart:
     """Draw lines on logarithmic axes; the ideal one is dashed."""
     x = axis((point[0] for line in given for point in line.points), "", True)
-    y = axis((point[1] for line in given for point in line.points), "×", True)
+    y = axis((point[1] for line in given for point in line.points), TIMES, True)
     stretches, marks, legend = [], [], []
     for number, line in enumerate(given):
         look = "ideal" if line.ideal else f"s{number % SERIES}"
         places = [(x.place(a), _down(y.place(b))) for a, b in line.points]
-        for (x1, y1), (x2, y2) in zip(places, places[1:], strict=False):
+        for (x1, y1), (x2, y2) in pairwise(places):
             stretches.append(Stretch(x1, y1, x2, y2, f"series {look}"))
         if not line.ideal:
             marks += [Mark(a, b, f"point {look}") for a, b in places]

@@ -9,7 +9,7 @@ from typing import Any
 from fastdigit.errors import DataError
 
 LONGEST = 200
-"""Characters of a text that are shown."""
+"""Characters of a text that are shown, and of a name."""
 
 
 class Entry:
@@ -33,8 +33,9 @@ class Entry:
 
     @property
     def names(self) -> list[str]:
-        """What the entries of an object are called."""
-        return list(self.value) if isinstance(self.value, dict) else []
+        """What the entries of an object are called; what is longer than a name is none."""
+        several = self.value if isinstance(self.value, dict) else ()
+        return [name for name in several if len(name) <= LONGEST]
 
     @property
     def number(self) -> float | None:

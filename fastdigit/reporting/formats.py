@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from fastdigit.reporting.entry import Entry
 
-NOTHING = "–"
+NOTHING = "\N{EN DASH}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 SHORT = 6
 """Characters of a number that is written in full."""
 DIGITS = 3
@@ -83,12 +84,12 @@ def seconds(entry: Entry, unit: Unit | None = None, named: bool = True) -> Piece
 def times(entry: Entry) -> Piece:
     """Return how many times as fast, or as long."""
     value = entry.number
-    return NOTHING if value is None else Number(f"{significant(value)}×", value, entry.path)
+    return NOTHING if value is None else Number(f"{significant(value)}{TIMES}", value, entry.path)
 
 
 def quotient(above: Entry, *below: Entry) -> Piece:
     """Return one entry by others, as so many times."""
-    return _divided(lambda value: f"{significant(value)}×", above, below)
+    return _divided(lambda value: f"{significant(value)}{TIMES}", above, below)
 
 
 def quotient_percent(above: Entry, *below: Entry) -> Piece:
@@ -149,6 +150,11 @@ def short(value: float) -> str:
 def interval(low: Piece, high: Piece) -> Text:
     """Return two ends."""
     return NOTHING if NOTHING in (low, high) else (low, " to ", high)
+
+
+def article(word: str) -> str:
+    """Return a word with "a" or "an" before it."""
+    return f"{'an' if word[:1].lower() in tuple('aeiou') else 'a'} {word}"
 
 
 def several(count: int, one: str, many: str = "") -> str:

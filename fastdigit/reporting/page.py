@@ -1,8 +1,9 @@
 """A result as one HTML page that needs no network and no script."""
 
 import math
+from functools import cache
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastdigit.reporting import answers, questions
 from fastdigit.reporting.answers import setting
@@ -10,6 +11,9 @@ from fastdigit.reporting.answers.speed import pace
 from fastdigit.reporting.entry import Entry
 from fastdigit.reporting.formats import plain, quotient, several
 from fastdigit.reporting.older import SCHEMA, current
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 MOST_NAMED = 5
 """Places of numbers that are none; further ones are counted."""
@@ -30,18 +34,9 @@ def page(document: Entry, data: str = "") -> str:
     ModuleNotFoundError
         Without jinja2.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("fastdigit.reporting"),
-        # By default only what ends in .html is escaped.
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=False,
-    )
     result = current(document)
     ids = count()
-    return environment.get_template("page.html").render(
+    text = _template().render(
         title=title(result),
         under=_under(result),
         warnings=warnings(document, result),
@@ -49,6 +44,21 @@ def page(document: Entry, data: str = "") -> str:
         data=data,
         next_id=lambda: next(ids),
     )
+    # Half of a character, as in "\ud800", cannot be written.
+    return text.encode(errors="replace").decode()
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("fastdigit.reporting"),
+        # By default nothing is escaped.
+        autoescape=True,
+        undefined=StrictUndefined,
+    )
+    return environment.get_template("page.html")
 
 
 def title(result: Entry) -> str:
@@ -56,7 +66,7 @@ def title(result: Entry) -> str:
     question = questions.main(result)
     if question is None:
         return "A fastdigit result without times"
-    mine = questions.ours(question)
+    mine = questions.shown_first(question)
     base = questions.base(question)
     if mine is None or base is None:
         return f"fastdigit: {questions.name(question)}"
@@ -65,7 +75,7 @@ def title(result: Entry) -> str:
     else:
         rival = next(iter(questions.others(question)), base)
         ratio = quotient(rival["median_seconds"], mine["median_seconds"])
-    name = questions.contender_name
+    name = questions.spoken
     return f"{name(mine)} is {plain(ratio)} as fast as {name(rival)}"
 
 

@@ -16,10 +16,12 @@ class Table:
     caption: str
     headings: Sequence[str]
     rows: Sequence[Sequence[Text]]
+    numbers: bool = True
+    """Whether columns with numbers go to the right."""
 
     def numeric(self, column: int) -> bool:
         """Say whether a column holds numbers, so that it goes to the right."""
-        return any(_is_number(row[column]) for row in self.rows)
+        return self.numbers and any(_is_number(row[column]) for row in self.rows)
 
 
 @dataclass(frozen=True)

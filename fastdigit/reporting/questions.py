@@ -7,6 +7,8 @@ from fastdigit.reporting.entry import Entry
 
 OURS = {"fastdigit", "numba"}
 """Libraries that are this one: older results name what its kernels are compiled by."""
+COMMON = {"notebook", "reference", "notebook as a script"}
+"""Names that are words."""
 SUITES = {
     "iteration": "One training iteration",
     "training": "A whole training",
@@ -40,6 +42,12 @@ def contender_name(contender: Entry) -> str:
     return contender["name"].text or "a contender without a name"
 
 
+def spoken(contender: Entry) -> str:
+    """Return what a contender is called in a sentence."""
+    name = contender_name(contender)
+    return f"the {name}" if name in COMMON else name
+
+
 def timed(question: Entry) -> list[Entry]:
     """Return the contenders that have a time, the fastest first."""
     return sorted((c for c in question["contenders"] if c["median_seconds"].positive), key=median)
@@ -64,6 +72,13 @@ def ours(question: Entry, dtype: str | None = None) -> Entry | None:
     """Return the fastest contender of fastdigit, of one type if there is one."""
     mine = [c for c in timed(question) if is_ours(c)]
     return next((c for c in mine if c["dtype"].text == dtype), mine[0] if mine else None)
+
+
+def shown_first(question: Entry) -> Entry | None:
+    """Return the fastest of ours that is not itself the base, if there is another."""
+    mine = [c for c in timed(question) if is_ours(c)]
+    wanted = question["base"].text
+    return next((c for c in mine if c["name"].text != wanted), mine[0] if mine else None)
 
 
 def others(question: Entry) -> list[Entry]:

@@ -1,5 +1,6 @@
 """What a machine can do, and how near our iterations come: tables for terminals, and the chart."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,10 @@ float32, for 8 in float64.
 limit, dense: all multiply-adds with no lane left empty, or reading all images, whichever is longer.
 Both count the layers above the first, and exp, at the rate of multiply-adds. ms is the fastest
 iteration, GFLOP/s without operations on padding."""
+HEIGHT = 300
+"""Points of the vertical axis, more or less."""
+CLEAR = 8
+"""Points between a roof and the middle of a label that is not crossed by it."""
 NEAR = 1.8
 """Ratio of two bandwidths below which their lines share a label."""
 LINES = {"L1": "#0072B2", "L2": "#56B4E9", "L3": "#009E73", "memory": "#666666"}
@@ -91,14 +96,15 @@ def chart(roofline: "Roofline", iterations: "Sequence[Iteration]") -> "Figure":
     counts = sorted({roofline.rates[0].threads, roofline.rates[-1].threads})
     figure = Figure(figsize=(7.4 * len(counts), 5.8), layout="constrained")
     figure.suptitle(
-        "What our iterations reach (points), and what they could on this machine (bars)"
+        "What our iterations reach (points), and what they could on this machine (bars); "
+        "flat roofs are multiply-adds"
     )
     panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
     for panel, threads in zip(panels, counts, strict=True):
         _roofs(panel, roofline.of(threads))
         for iteration in iterations:
             if iteration.work.threads == threads:
-                _point(panel, iteration)
+                _point(panel, iteration, roofline.of(threads))
         panel.set_title(_threads(threads))
         panel.set_xlabel(
             "FLOP for each byte\n(sparse: bytes between L1 and registers; dense: bytes of images)"
@@ -110,7 +116,7 @@ def chart(roofline: "Roofline", iterations: "Sequence[Iteration]") -> "Figure":
 
 
 def _roofs(axes: "Axes", rates: "Rates") -> None:
-    left, right = 0.015, 200.0
+    left, right = 0.015, 900.0
     peaks = {dtype: 2e-9 * rate for dtype, rate in rates.multiply_adds.items()}
     top = max(peaks.values())
     axes.set(xscale="log", yscale="log", xlim=(left, right), ylim=(0.4, 2.5 * top))
@@ -118,7 +124,7 @@ def _roofs(axes: "Axes", rates: "Rates") -> None:
         begin = peak / (rates.bandwidth["L1"] / 1e9)
         axes.plot([begin, right], [peak, peak], color="black", linewidth=1.6)
         axes.annotate(
-            f"multiply-adds {dtype}, {peak:.0f} GFLOP/s",
+            f"{dtype}, {peak:.0f} GFLOP/s",
             (right, peak),
             (-2, 4),
             textcoords="offset points",
@@ -157,7 +163,7 @@ def _neighbours(bandwidth: dict[str, float]) -> list[list[str]]:
     return groups
 
 
-def _point(axes: "Axes", iteration: "Iteration") -> None:
+def _point(axes: "Axes", iteration: "Iteration", rates: "Rates") -> None:
     colour, dtype = COLOURS[iteration.storage], iteration.work.dtype
     x, y, limit = iteration.intensity, iteration.flops / 1e9, iteration.limit_flops / 1e9
     axes.plot([x, x], [y, limit], color=colour, linewidth=1, linestyle=":")
@@ -174,13 +180,21 @@ def _point(axes: "Axes", iteration: "Iteration") -> None:
     axes.annotate(
         f"{iteration.percent:.0f} %",
         (x, y),
-        (9 if first else -9, 0),
+        (9 if first else -9, _room(axes, y, rates)),
         textcoords="offset points",
         ha="left" if first else "right",
         va="center",
         color=colour,
         bbox=GROUND,
     )
+
+
+def _room(axes: "Axes", y: float, rates: "Rates") -> int:
+    """Return points up or down by which a label beside `y` keeps clear of all flat roofs."""
+    low, high = axes.get_ylim()
+    decade = HEIGHT / math.log10(high / low)
+    gaps = [decade * math.log10(2e-9 * rate / y) for rate in rates.multiply_adds.values()]
+    return max((0, -8, 8), key=lambda shift: min(CLEAR, *(abs(gap - shift) for gap in gaps)))
 
 
 def _threads(count: int) -> str:

@@ -7,22 +7,34 @@ still be set.
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from fastdigit.measure.suites.plan import Plan, Setting
 
-SUITES: Mapping[str, str] = {
-    "kernels": "each fused kernel beside its NumPy twin",
-    "iteration": "a full-batch iteration in every implementation",
-    "training": "500 full-batch iterations, from bytes to trained weights",
-    "scaling": "threads from 1 to all, and images from 10,000 to 1,000,000",
-    "predict": "labels of 1,000,000 images",
-    "start-up": "import, compilation without a cache, and start with one",
+
+class Suite(NamedTuple):
+    """What a suite is about, and how long it takes."""
+
+    about: str
+    seconds: float
+    """By default, to end with narrow intervals on a machine that is not busy."""
+    default: bool = False
+    """Whether it is run where none is named."""
+
+
+SUITES: Mapping[str, Suite] = {
+    "iteration": Suite("a full-batch iteration in every implementation", 45.0, True),
+    "kernels": Suite("each fused kernel beside its NumPy twin", 70.0),
+    "predict": Suite("labels of 1,000,000 images", 25.0, True),
+    "start-up": Suite("import, compilation without a cache, start with one", 35.0, True),
+    "scaling": Suite("1 to all threads, 10,000 to 1,000,000 images", 180.0),
+    "training": Suite("500 full-batch iterations, from bytes to weights", 240.0),
 }
-"""What each is about; it is the module of that name, with ``_`` for ``-``."""
-DEFAULT = ("iteration", "kernels", "predict", "start-up")
-"""Those that end in two minutes."""
+"""In the order in which they run; each is the module of its name, with ``_`` for ``-``."""
+
+WITH_PEERS = 4.0
+"""Times as long with other libraries."""
 
 
 def plans(name: str, setting: "Setting") -> "list[Plan]":

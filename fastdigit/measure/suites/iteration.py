@@ -1,7 +1,7 @@
 """A full-batch iteration in every implementation."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any, cast
 
 import numpy as np
@@ -102,11 +102,16 @@ def apart(found: npt.NDArray[Any], right: npt.NDArray[Any], dtype: str) -> Check
     )
 
 
+@cache
+def tried(make: Callable[[Task], Contender], dtype: str, threads: int, overflows: bool) -> Check:
+    """Return what trials of a contender in this process find."""
+    return trials.put_to(partial(learned, make), dtype, threads, overflows)
+
+
 def prove(name: str, task: Task) -> Check:
     """Return what `agreement` finds, of a contender in this process; for `pytest`."""
-    make = CONTENDERS[name]
-    dtype = dtype_of(name)
-    trial = trials.put_to(lambda given: learned(make, given), dtype, task.threads, name == BASE)
+    make, dtype = CONTENDERS[name], dtype_of(name)
+    trial = tried(make, dtype, task.threads, name == BASE)
     if not trial["difference"] <= trial["allowed"]:
         return trial
     return apart(weights(make, task), weights(CONTENDERS[REFERENCE], task), dtype)

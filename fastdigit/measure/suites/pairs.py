@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastdigit.kernels import Problem, fused, objective, reference
+from fastdigit.measure.result import Check
 from fastdigit.measure.suites import trials
-from fastdigit.measure.suites.tolerance import ORDINARY, Distance, distance
+from fastdigit.measure.suites.tolerance import ORDINARY, distance
 from fastdigit.network import Network
 
 Array = npt.NDArray[Any]
@@ -128,7 +129,9 @@ def loss_and_gradients(given: Inputs) -> Call:
     )
 
 
-PAIRS: Mapping[str, Callable[[Inputs], Call]] = {
+Pair = Callable[[Inputs], Call]
+
+PAIRS: Mapping[str, Pair] = {
     "linear_relu": linear_relu,
     "softmax_cross_entropy": softmax_cross_entropy,
     "layer_gradients": layer_gradients,
@@ -136,28 +139,30 @@ PAIRS: Mapping[str, Callable[[Inputs], Call]] = {
 }
 
 
-def furthest(kernel: str, given: Inputs, twin: bool = False) -> tuple[str, Distance]:
-    """Return where an implementation is furthest from the reference in float64, and how far.
+def furthest(pair: Pair, given: Inputs, twin: bool = False) -> Check:
+    """Return how far an implementation is from the reference in float64, where it is furthest.
 
     Parameters
     ----------
-    kernel
-        Of `PAIRS`.
+    pair
+        One of `PAIRS`.
     given
-        What will be timed; the inputs of `trials` come in addition.
+        What will be timed; for the fused kernel, inputs that reveal mistakes come in addition.
     twin
         Whether the reference itself is asked, in the type that is given.
     """
     found = []
-    for what, inputs in {**dict(_trials(given)), f"{len(given.images):,} images": given}.items():
-        right = PAIRS[kernel](inputs._replace(dtype="float64")).reference()
-        call = PAIRS[kernel](inputs)
-        # BLAS adds thousands of products up one by one in float32.
-        wide = trials.WITHIN[given.dtype] if twin else None
+    asked = [] if twin else list(_trials(given))
+    # BLAS adds thousands of products up one by one in float32.
+    wide = trials.WITHIN[given.dtype] if twin else None
+    for what, inputs in [*asked, (f"{len(given.images):,} images", given)]:
+        right = pair(inputs._replace(dtype="float64")).reference()
+        call = pair(inputs)
         for array, expected in zip((call.reference if twin else call.fused)(), right, strict=True):
             magnitude = ORDINARY * inputs.scale
-            found.append((what, distance(array, expected, given.dtype, magnitude, wide)))
-    return max(found, key=lambda pair: pair[1].share)
+            found.append((distance(array, expected, given.dtype, magnitude, wide), what))
+    worst, where = max(found, key=lambda pair: pair[0].share)
+    return Check(what=f"result for {where}", difference=worst.error, allowed=worst.allowed)
 
 
 def _trials(given: Inputs) -> Iterator[tuple[str, Inputs]]:

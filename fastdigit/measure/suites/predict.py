@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastdigit.measure.paired import Budget, Entrant, Topic
-from fastdigit.measure.predictors import PREDICTORS, Predictor, Question
+from fastdigit.measure.predictors import PREDICTORS, Entry, Question
 from fastdigit.measure.result import Check
 from fastdigit.measure.suites import trials
 from fastdigit.measure.suites.iteration import LIBRARIES, SIZES
@@ -38,25 +38,26 @@ class Work(NamedTuple):
 class Make:
     """Builds a predictor; see `PREDICTORS`."""
 
-    name: str
+    entry: Entry
+    mine: bool
 
     def __call__(self, work: Work) -> "Proved":
         """Build it."""
-        return Proved(self.name, work)
+        return Proved(self.entry, self.mine, work)
 
     @property
     def installed(self) -> bool:
         """Whether what it needs is there."""
-        return PREDICTORS[self.name].installed
+        return self.entry.installed
 
 
 class Proved:
     """A predictor that can be compared with the reference, in its process."""
 
-    def __init__(self, name: str, work: Work) -> None:
+    def __init__(self, entry: Entry, mine: bool, work: Work) -> None:
         self._question = question(work)
-        self._predictor: Predictor = PREDICTORS[name](self._question)
-        self._mine = name == MINE
+        self._predictor = entry(self._question)
+        self._mine = mine
         self.dtype, self.backend = self._predictor.dtype, self._predictor.backend
         self.prepare_seconds = self._predictor.prepare_seconds
         self.compile_seconds = self._predictor.compile_seconds
@@ -131,7 +132,14 @@ def plans(setting: Setting, images: int = IMAGES) -> list[Plan]:
     work = Work(setting.images, images, setting.seed, setting.threads)
     names = PREDICTORS if setting.peers else (BASE, MINE)
     entrants = [
-        Entrant(name, library_of(name), "float32", Make(name), package_of(name)) for name in names
+        Entrant(
+            name,
+            library_of(name),
+            "float32",
+            Make(PREDICTORS[name], name == MINE),
+            package_of(name),
+        )
+        for name in names
     ]
     topic = Topic(
         "predict",

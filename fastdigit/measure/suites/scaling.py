@@ -31,11 +31,11 @@ class Drawn(NamedTuple):
 class Make:
     """Builds a contender for digits that are drawn first, or for the images of a task."""
 
-    name: str
+    make: Callable[[Task], Contender]
 
     def __call__(self, task: Drawn | Task) -> Contender:
         """Build it."""
-        return CONTENDERS[self.name](task if isinstance(task, Task) else drawn(task))
+        return self.make(task if isinstance(task, Task) else drawn(task))
 
 
 def drawn(task: Drawn) -> Task:
@@ -55,7 +55,9 @@ def in_trials(threads: int) -> Callable[[Worker], Check]:
 
 def plans(setting: Setting) -> list[Plan]:
     """Return a question for each number of threads, and for each number of images."""
-    entrants = [Entrant(name, OURS, iteration.dtype_of(name), Make(name)) for name in NAMES]
+    entrants = [
+        Entrant(name, OURS, iteration.dtype_of(name), Make(CONTENDERS[name])) for name in NAMES
+    ]
     work = iteration.task_of(setting)
     found = []
     for threads in thread_counts(setting.threads):

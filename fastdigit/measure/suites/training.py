@@ -6,7 +6,7 @@ Full batch: 500 iterations of the classic network, as the notebooks do, preparin
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
@@ -59,13 +59,22 @@ def by_fit(
     return network.parameters
 
 
-WAYS: Mapping[str, tuple[str, str, Learn]] = {
-    BASE: ("numpy", "float64", by_notebook),
-    "fit-numpy-f64": ("numpy", "float64", partial(by_fit, dtype="float64", backend="numpy")),
-    "fit-f64": (OURS, "float64", partial(by_fit, dtype="float64")),
-    "fit-f32": (OURS, "float32", partial(by_fit, dtype="float32")),
+class Way(NamedTuple):
+    """A way to train."""
+
+    library: str
+    dtype: str
+    learn: Learn
+    overflows: bool = False
+    """Whether it fails where logits are large."""
+
+
+WAYS: Mapping[str, Way] = {
+    BASE: Way("numpy", "float64", by_notebook, overflows=True),
+    "fit-numpy-f64": Way("numpy", "float64", partial(by_fit, dtype="float64", backend="numpy")),
+    "fit-f64": Way(OURS, "float64", partial(by_fit, dtype="float64")),
+    "fit-f32": Way(OURS, "float32", partial(by_fit, dtype="float32")),
 }
-"""Library, type, and how it learns, by name."""
 
 
 class Training:
@@ -74,9 +83,8 @@ class Training:
     prepare_seconds = 0.0
     """Part of the time."""
 
-    def __init__(self, task: Task, way: str, iterations: int = ITERATIONS) -> None:
-        self.backend, self.dtype, self._learn = WAYS[way]
-        self._overflows = way == BASE
+    def __init__(self, task: Task, way: Way, iterations: int = ITERATIONS) -> None:
+        self.backend, self.dtype, self._learn, self._overflows = way
         self._task, self._iterations = task, iterations
         few = task._replace(images=task.images[:1], labels=task.labels[:1])
         started = time.perf_counter()
@@ -117,8 +125,8 @@ def plans(setting: Setting) -> list[Plan]:
     """Return the question."""
     task = task_of(setting)
     entrants = [
-        Entrant(name, library, dtype, partial(Training, way=name))
-        for name, (library, dtype, _) in WAYS.items()
+        Entrant(name, way.library, way.dtype, partial(Training, way=way))
+        for name, way in WAYS.items()
     ]
     topic = Topic(
         "training",

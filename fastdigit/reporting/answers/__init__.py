@@ -1,4 +1,4 @@
-"""The eight questions that a report answers, a module each, in the order in which they are asked."""
+"""The eight questions that a report answers, a module each."""
 
 from collections.abc import Callable, Sequence
 
@@ -25,3 +25,4 @@ ALL: Sequence[Callable[[Entry], Section]] = (
     start.answer,
     losses.answer,
 )
+"""In the order in which they are asked."""

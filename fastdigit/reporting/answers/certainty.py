@@ -1,14 +1,13 @@
-"""How sure is it?"""
+"""The section "How sure is it?"."""
 
 from fastdigit.reporting import formats, questions
-from fastdigit.reporting.answers.speed import suite
+from fastdigit.reporting.answers.speed import UNSURE, suite
 from fastdigit.reporting.charts import Point, Row, dots
 from fastdigit.reporting.entry import Entry
 from fastdigit.reporting.formats import NOTHING, Piece, Text, percent
 from fastdigit.reporting.parts import Block, Chart, Key, Missing, Note, Section, Table
 
 QUESTION = "How sure is it?"
-UNSURE = "too close to call"
 LEAST = 1e-4
 """Share at which a smaller one is drawn."""
 
@@ -136,7 +135,7 @@ def _machine(result: Entry) -> Table:
         ("time stolen by the hypervisor", formats.share(result["steal"])),
         ("wall time of the run", formats.seconds(result["wall_seconds"])),
     ]
-    return Table("The machine during the run", ("fact", "value"), rows)
+    return Table("The machine during the run", ("fact", "value"), rows, numbers=False)
 
 
 def _list(entries: Entry) -> Text:

@@ -1,10 +1,10 @@
-"""Is it equal?"""
+"""The section "Is it equal?"."""
 
 from fastdigit.reporting import formats, questions
 from fastdigit.reporting.charts import Point, Row, dots
 from fastdigit.reporting.entry import Entry
 from fastdigit.reporting.formats import NOTHING, Text, plain, several
-from fastdigit.reporting.parts import Block, Chart, Missing, Section, Table
+from fastdigit.reporting.parts import Block, Chart, Fold, Missing, Section, Table
 from fastdigit.reporting.questions import contender_name
 
 QUESTION = "Is it equal?"
@@ -24,7 +24,7 @@ def answer(result: Entry) -> Section:
     if first is not None and any(_share(c) is not None for c in mine):
         blocks.append(_chart(first, [c for c in mine if _share(c) is not None]))
     if checked:
-        blocks.append(_table(checked))
+        blocks += _tables(checked, first)
     else:
         blocks.append(
             Missing("This file holds no checks. They are made before timing by:", "fastdigit bench")
@@ -70,7 +70,8 @@ def _sentence(
         if refused
         else "none was refused a time"
     )
-    return "; ".join(parts) + "."
+    said = "; ".join(parts)
+    return f"{said[0].upper()}{said[1:]}."
 
 
 def _all(count: int) -> str:
@@ -110,6 +111,16 @@ def _chart(question: Entry, contenders: list[Entry]) -> Chart:
         "largest difference by what is allowed",
         edge=(1.0, "allowed"),
     )
+
+
+def _tables(checked: list[tuple[Entry, Entry]], first: Entry | None) -> list[Block]:
+    """Return the checks of the main question, and those of all others folded."""
+    main = [(q, c) for q, c in checked if first is not None and q.path == first.path]
+    rest = [pair for pair in checked if pair not in main]
+    if not main or not rest:
+        return [_table(checked)]
+    count = several(len(rest), "further check")
+    return [_table(main), Fold(f"{count}, of the other questions", [_table(rest)])]
 
 
 def _table(checked: list[tuple[Entry, Entry]]) -> Table:

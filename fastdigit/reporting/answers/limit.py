@@ -1,4 +1,4 @@
-"""How close to the limit?"""
+"""The section "How close to the limit?"."""
 
 from fastdigit.reporting import formats
 from fastdigit.reporting.charts import Reached, Roof, roofline
@@ -15,9 +15,25 @@ READING = (
 )
 
 
+def iterations_of(result: Entry) -> list[Entry]:
+    """Return the iterations whose limits are known."""
+    return [i for i in result["roofline"]["iterations"] if _complete(i)]
+
+
+def fastest(iterations: list[Entry]) -> Entry:
+    """Return the fastest of those with most threads."""
+    return max(iterations, key=lambda i: (_positive(i["threads"]), -_positive(i["seconds"])))
+
+
+def reached(result: Entry) -> Text:
+    """Return which share of the limit the fastest iteration reaches."""
+    found = iterations_of(result)
+    return formats.share(fastest(found)["share"]) if found else NOTHING
+
+
 def answer(result: Entry) -> Section:
     """Return the section."""
-    found = [i for i in result["roofline"]["iterations"] if _complete(i)]
+    found = iterations_of(result)
     rates = [r for r in result["roofline"]["rates"] if r["threads"].positive]
     if not found:
         missing = Missing(
@@ -26,7 +42,7 @@ def answer(result: Entry) -> Section:
         )
         extra: list[Block] = [_rates(rates)] if rates else []
         return Section("limit", QUESTION, "This file cannot tell.", [missing, *extra])
-    best = max(found, key=lambda i: (_positive(i["threads"]), -_positive(i["seconds"])))
+    best = fastest(found)
     nearest = max(found, key=lambda i: i["share"].number or 0.0)
     sentence: Text = (
         f"On {_threads(best)}, the fastest iteration ({_name(best)}) reaches ",
@@ -80,7 +96,7 @@ def _chart(rates: Entry, iterations: list[Entry]) -> Chart:
         rate = rates["bandwidth"][level].positive
         if rate:
             roofs.append(Roof(f"{level}, {significant(rate / 1e9)} GB/s", rate / 1e9, True))
-    reached = [
+    points = [
         Reached(
             _name(i),
             _positive(i["intensity"]),
@@ -90,13 +106,13 @@ def _chart(rates: Entry, iterations: list[Entry]) -> Chart:
         )
         for i in iterations
     ]
-    described = "; ".join(f"{point.name}: {point.label} of its limit" for point in reached)
+    described = "; ".join(f"{point.name}: {point.label} of its limit" for point in points)
     return roofline(
         f"Roofline, {_threads(rates)}",
         "Lines are what the machine does at most, dots are iterations, and the short bar above "
         f"each dot is its limit. {described}.",
         roofs,
-        reached,
+        points,
     )
 
 

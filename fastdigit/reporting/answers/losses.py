@@ -1,15 +1,15 @@
-"""Where do we lose?"""
+"""The section "Where do we lose?"."""
 
 from typing import NamedTuple
 
 from fastdigit.reporting import formats, questions
 from fastdigit.reporting.answers.speed import suite
-from fastdigit.reporting.answers.start import COSTS, contenders
+from fastdigit.reporting.answers.start import COSTS, contenders, cost
 from fastdigit.reporting.charts import Point, Row, dots
 from fastdigit.reporting.entry import Entry
-from fastdigit.reporting.formats import Text
+from fastdigit.reporting.formats import TIMES, Text
 from fastdigit.reporting.parts import Block, Chart, Key, Missing, Section, Table
-from fastdigit.reporting.questions import contender_name, median
+from fastdigit.reporting.questions import contender_name, median, spoken
 
 QUESTION = "Where do we lose?"
 LEAST = 0.05
@@ -56,9 +56,9 @@ def _sentence(asked: list[Entry], slower: list[Loss], starts: int) -> Text:
     worst = max(slower, key=lambda loss: median(loss.mine) / median(loss.other))
     return (
         f"{formats.several(len(slower), 'time is', 'times are')} better than ours in {work}; the "
-        f"largest gap is {contender_name(worst.other)} on {worst.where}, ",
+        f"largest gap is {spoken(worst.other)} on {worst.where}, ",
         formats.quotient(worst.mine[worst.key], worst.other[worst.key]),
-        f" as fast as {contender_name(worst.mine)}.{start}",
+        f" as fast as {spoken(worst.mine)}.{start}",
     )
 
 
@@ -80,7 +80,7 @@ def _starts(result: Entry) -> list[Loss]:
     everyone = contenders(result)
     found = []
     for key, (heading, _) in COSTS.items():
-        known = [c for c in everyone if (c[key].number or -1.0) >= 0]
+        known = [c for c in everyone if cost(c, key) is not None]
         mine = min(
             filter(questions.is_ours, known), key=lambda c: c[key].number or 0.0, default=None
         )
@@ -105,7 +105,7 @@ def _chart(asked: list[Entry]) -> Chart:
             if mine is not None:
                 points.append((median(other) / median(mine), other))
         nearest, who = min(points, key=lambda point: point[0])
-        note = f"{contender_name(who)} {formats.significant(nearest)}×"
+        note = f"{contender_name(who)} {formats.significant(nearest)}{TIMES}"
         rows.append(
             Row(questions.name(question), note, "", [Point(v, "theirs") for v, _ in points])
         )

@@ -1,4 +1,4 @@
-"""How does it scale?"""
+"""The section "How does it scale?"."""
 
 import json
 from typing import NamedTuple

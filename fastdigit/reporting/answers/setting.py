@@ -1,4 +1,4 @@
-"""On what?"""
+"""The section "On what?"."""
 
 from fastdigit.reporting import formats
 from fastdigit.reporting.charts import Point, Row, dots
@@ -23,7 +23,7 @@ def answer(result: Entry) -> Section:
         blocks += _time(result, [part for part in parts if part.positive])
     facts = [(name, fact) for name, fact in _facts(result) if plain(fact) not in ("", NOTHING)]
     if facts:
-        blocks.append(Table("What was run, on what", ("fact", "value"), facts))
+        blocks.append(Table("What was run, on what", ("fact", "value"), facts, numbers=False))
     else:
         blocks.append(
             Missing(

@@ -1,11 +1,11 @@
-"""How much faster?"""
+"""The section "How much faster?"."""
 
 from fastdigit.reporting import formats, questions
 from fastdigit.reporting.charts import Point, Row, dots
 from fastdigit.reporting.entry import Entry
 from fastdigit.reporting.formats import NOTHING, Text, plain
 from fastdigit.reporting.parts import Block, Chart, Fold, Key, Missing, Section, Table
-from fastdigit.reporting.questions import contender_name, median
+from fastdigit.reporting.questions import contender_name, median, spoken
 
 LEGEND = (
     Key("ours", "a round of fastdigit", "dot"),
@@ -14,6 +14,8 @@ LEGEND = (
     Key("median", "median", "tick"),
     Key("interval", "99 % interval", "tick"),
 )
+UNSURE = "too close to call"
+"""One of the verdicts; see `fastdigit.measure.result.Verdict`."""
 FACTS = 8
 """Further columns that are shown."""
 LONGEST = 4
@@ -49,7 +51,7 @@ def suite(question: Entry) -> str:
 
 def summary(question: Entry) -> Text:
     """Return who is how much faster, in a sentence."""
-    mine, base = questions.ours(question), questions.base(question)
+    mine, base = questions.shown_first(question), questions.base(question)
     if mine is None:
         return "no contender of fastdigit has a time."
     took = ("takes ", formats.seconds(mine["median_seconds"]), _repetition(question))
@@ -58,24 +60,25 @@ def summary(question: Entry) -> Text:
     if rival is not None:
         faster = median(rival) < median(mine)
         beside = (
-            f"; the fastest other library, {contender_name(rival)}, takes ",
+            f"; the fastest other library, {spoken(rival)}, takes ",
             formats.quotient(rival["median_seconds"], mine["median_seconds"]),
             " the time" if faster else " as long",
         )
     if base is None or base.path == mine.path:
-        return (f"{contender_name(mine)} ", *took, *beside, ".")
+        return (f"{spoken(mine)} ", *took, *beside, ".")
     ratio = mine["ratio"]
     ends = formats.interval(formats.times(ratio["low"]), formats.times(ratio["high"]))
-    sure = () if ends == NOTHING else (" (99 % interval ", *ends, ")")
+    unsure = f", {UNSURE}" if mine["verdict"].text == UNSURE else ""
+    sure = () if ends == NOTHING else (" (99 % interval ", *ends, f"{unsure})")
     return (
-        f"{contender_name(mine)} is ",
+        f"{spoken(mine)} is ",
         pace(mine, base),
-        f" as fast as {contender_name(base)}",
+        f" as fast as {spoken(base)}",
         *sure,
         ": it ",
         *took,
         ", ",
-        contender_name(base),
+        spoken(base),
         " ",
         formats.seconds(base["median_seconds"]),
         *beside,
@@ -225,7 +228,7 @@ def _repetition(question: Entry) -> str:
         return ""
     if text[0].isdigit():
         return f" for {text}"
-    return f" {'an' if text[0].lower() in 'aeiou' else 'a'} {text}"
+    return f" {formats.article(text)}"
 
 
 def _pieces(text: Text) -> tuple[formats.Piece, ...]:

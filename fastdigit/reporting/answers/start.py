@@ -1,4 +1,4 @@
-"""What does the first run cost?"""
+"""The section "What does the first run cost?"."""
 
 from fastdigit.reporting import formats, questions
 from fastdigit.reporting.charts import Point, Row, dots
@@ -43,7 +43,7 @@ def answer(result: Entry) -> Section:
 
 
 def contenders(result: Entry) -> list[Entry]:
-    """Return each contender once, with what is known of its start; the start-up suite goes first."""
+    """Return each contender once, with what is known of its start; that suite goes first."""
     asked = sorted(questions.of_suite(result), key=lambda q: q["suite"].text != "start-up")
     found: dict[str, Entry] = {}
     for question in asked:
@@ -54,10 +54,11 @@ def contenders(result: Entry) -> list[Entry]:
 
 
 def _known(contender: Entry) -> int:
-    return sum(_cost(contender, key) is not None for key in COSTS)
+    return sum(cost(contender, key) is not None for key in COSTS)
 
 
-def _cost(contender: Entry, key: str) -> float | None:
+def cost(contender: Entry, key: str) -> float | None:
+    """Return the seconds of one of `COSTS`, if they are known."""
     value = contender[key].number
     return value if value is not None and value >= 0 else None
 
@@ -66,7 +67,7 @@ def _sentence(found: list[Entry]) -> Text:
     mine = next((c for c in found if questions.is_ours(c)), found[0])
     pieces: list[formats.Piece] = []
     for key, (heading, _) in COSTS.items():
-        if _cost(mine, key) is not None:
+        if cost(mine, key) is not None:
             pieces += [", ", formats.seconds(mine[key]), f" for {heading}"]
     return (f"{contender_name(mine)}: ", *pieces[1:], "; none of it is part of any other time.")
 
@@ -74,14 +75,14 @@ def _sentence(found: list[Entry]) -> Text:
 def _chart(found: list[Entry]) -> Chart:
     rows = []
     for c in found:
-        costs = {key: _cost(c, key) for key in COSTS}
+        costs = {key: cost(c, key) for key in COSTS}
         points = [
-            Point(max(cost, SMALLEST), f"point {COSTS[key][1]}")
-            for key, cost in costs.items()
-            if cost is not None
+            Point(max(seconds, SMALLEST), f"point {COSTS[key][1]}")
+            for key, seconds in costs.items()
+            if seconds is not None
         ]
         note = " · ".join(
-            plain(formats.seconds(c[key])) for key, cost in costs.items() if cost is not None
+            plain(formats.seconds(c[key])) for key, seconds in costs.items() if seconds is not None
         )
         rows.append(Row(contender_name(c), "", note, points, ours=questions.is_ours(c)))
     described = "; ".join(f"{row.name}: {row.more}" for row in rows)
@@ -91,7 +92,11 @@ def _chart(found: list[Entry]) -> Chart:
         f"A dot for each of {names}. {described}.",
         rows,
         "seconds",
-        legend=[Key(f"point {look}", heading, "dot") for heading, look in COSTS.values()],
+        legend=[
+            Key(f"point {look}", heading, "dot")
+            for key, (heading, look) in COSTS.items()
+            if any(cost(c, key) is not None for c in found)
+        ],
     )
 
 
@@ -103,7 +108,7 @@ def _table(found: list[Entry]) -> Table:
             contender_name(c),
             c["library"].text or NOTHING,
             *(
-                formats.seconds(c[key], unit, named=False) if _cost(c, key) is not None else NOTHING
+                formats.seconds(c[key], unit, named=False) if cost(c, key) is not None else NOTHING
                 for key in COSTS
             ),
         ]

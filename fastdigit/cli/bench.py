@@ -1,0 +1,362 @@
+"""``fastdigit bench``: who is faster, by how much, and how sure that is."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastdigit.cli import arguments
+from fastdigit.cli.streams import note, say
+from fastdigit.cli.timing import Parts, since_process_start
+from fastdigit.errors import DataError
+from fastdigit.measure.suites import SUITES, WITH_PEERS
+
+if TYPE_CHECKING:
+    from fastdigit.data import Dataset
+    from fastdigit.measure.result import Question, Result
+    from fastdigit.measure.revision import Place
+    from fastdigit.measure.suites.plan import Plan
+
+ROWS = 41_000
+"""Of the classic task: Kaggle's file without a thousand held out."""
+CLASSES = 10
+THRESHOLD = 0.05
+
+EPILOG = f"""\
+suites:
+{chr(10).join(f"  {name:<10} {suite.about}" for name, suite in SUITES.items())}
+
+Every contender lives in a process of its own, is shown to compute the right thing before it is
+timed, and has its turns beside the others, in random order, while the machine is idle. One that is
+wrong gets no time. A verdict is given only outside of the noise, which the base shows by running
+twice.
+
+as a gate in CI:
+  fastdigit bench --suite iteration --baseline origin/main --threshold 5
+      checks that revision out into a temporary git worktree, runs its kernels in turns with these,
+      and exits with 1 if any of these is slower by more than 5 % and that is no noise, or is wrong
+  fastdigit bench --suite iteration -o now.json --baseline before.json
+      the same against an earlier result; one of another machine is compared by the ratios to the
+      base, not by times
+
+exit codes: 0 good, 1 slower than the baseline or failed, 2 wrong arguments, 130 interrupted
+"""
+
+
+def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser."""
+    parser = subparsers.add_parser(
+        "bench",
+        help="time kernels and training beside NumPy, other libraries, or an earlier revision",
+        description="Time fastdigit beside the notebook, the NumPy reference, other libraries, or "
+        "an earlier revision of itself.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    arguments.add_data(parser)
+    number = arguments.whole
+    default = [name for name, suite in SUITES.items() if suite.default]
+    parser.add_argument(
+        "--suite",
+        type=suites,
+        default=default,
+        metavar="A,B,...",
+        help=f"which suites, or all (default: {','.join(default)})",
+    )
+    parser.add_argument(
+        "--against",
+        choices=("peers",),
+        help="other libraries take part as well, those that are installed",
+    )
+    parser.add_argument(
+        "--baseline",
+        metavar="OLD",
+        help="an earlier result, or a git revision: say what has become faster or slower",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=percent,
+        default=THRESHOLD,
+        metavar="PERCENT",
+        help=f"with --baseline: slower by more is a failure (default: {100 * THRESHOLD:g})",
+    )
+    parser.add_argument(
+        "--rows",
+        type=number(1),
+        default=ROWS,
+        metavar="N",
+        help=f"first rows used (default: {ROWS}, as in the classic task)",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=arguments.rate,
+        metavar="X",
+        help="about how long to measure in all (default: two minutes for the default suites)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=arguments.seed,
+        default=0,
+        metavar="N",
+        help="draws weights, samples and the order of turns (default: 0)",
+    )
+    arguments.add_threads(parser)
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="JSON", help="write everything that was measured"
+    )
+    parser.set_defaults(run=run)
+
+
+def suites(text: str) -> list[str]:
+    """Parse names of suites, each once, in the order in which they run."""
+    names = {name.strip() for name in text.split(",")}
+    if names == {"all"}:
+        return list(SUITES)
+    if unknown := names - SUITES.keys():
+        raise argparse.ArgumentTypeError(
+            f"there is no suite {min(unknown)!r}; there are {', '.join(SUITES)}, and all"
+        )
+    return [name for name in SUITES if name in names]
+
+
+def percent(text: str) -> float:
+    """Parse a positive number of per cent, as a share."""
+    return arguments.rate(text.removesuffix("%")) / 100
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure, print the tables, write the result, and fail if the baseline was faster."""
+    parts = Parts()
+    arguments.apply_threads(options.threads)
+    arguments.check_outputs([options.output], [options.data, options.data_option, options.baseline])
+    from fastdigit.cli import bench_table
+    from fastdigit.measure import regression
+    from fastdigit.measure.idle import Steal, Watch
+
+    steal = Steal()
+    parts.add("start", since_process_start())
+    with parts.part("data"):
+        data = arguments.load(options, "train").head(options.rows)
+        arguments.check_classes(data, CLASSES)
+        document = _document(options, data)
+        before = _earlier(options.baseline, document["data"])
+    with parts.part("watch"):
+        watch = Watch()
+    revision = options.baseline if before is None else None
+    with _place(revision, parts) as place:
+        if place is None and "iteration" in options.suite:
+            with parts.part("roofline"):
+                document["roofline"] = _roofline(data, options.quiet)
+        with parts.part("plan"):
+            planned = _planned(options, data, place)
+        try:
+            for question in _answered(options, planned, watch, parts):
+                document["questions"].append(question)
+                say(f"\n{bench_table.table(question)}")
+        finally:
+            _finish(document, parts, steal.share())
+            _write(document, options.output)
+    say(f"\n{bench_table.footer(document)}")
+    if options.baseline is None:
+        return
+    if before is None:
+        changes = regression.since_revision(document["questions"])
+    else:
+        if not regression.same_machine(document, before):
+            note("the earlier result is of another machine: ratios to the base are compared")
+        changes = regression.since_result(document, before)
+    say(f"\n{bench_table.changes(changes, options.baseline)}")
+    _fail(changes, options.threshold)
+
+
+def _document(options: argparse.Namespace, data: "Dataset") -> "Result":
+    from fastdigit.measure.machine import machine
+    from fastdigit.measure.peers import PACKAGES
+    from fastdigit.measure.result import SCHEMA, Result
+
+    if data.labels is None:
+        raise DataError(f"{data.source} has no labels, so nothing can be learned from it")
+    return Result(
+        schema=SCHEMA,
+        kind="bench",
+        machine=machine(PACKAGES if options.against else ()),
+        load_average_after=None,
+        steal=None,
+        settings={
+            "command": arguments.command(),
+            "suites": options.suite,
+            "against": options.against,
+            "baseline": options.baseline and Path(options.baseline).name,
+            "rows": options.rows,
+            "seconds": _seconds(options),
+            "seed": options.seed,
+            "threads": _threads(options),
+        },
+        data={
+            "source": Path(data.source).name,
+            "fingerprint": data.fingerprint,
+            "images": len(data),
+            "share_of_zeros": float((data.images == 0).mean()),
+        },
+        wall_seconds=0.0,
+        parts={},
+        roofline=None,
+        questions=[],
+    )
+
+
+def _threads(options: argparse.Namespace) -> int:
+    from fastdigit.measure.threads import allowed
+
+    threads: int = options.threads or allowed()
+    return threads
+
+
+def _seconds(options: argparse.Namespace) -> float:
+    """Return for how long to measure."""
+    if options.seconds is not None:
+        seconds: float = options.seconds
+        return seconds
+    return sum(SUITES[name].seconds for name in options.suite) * (
+        WITH_PEERS if options.against else 1.0
+    )
+
+
+def _earlier(baseline: str | None, data: dict[str, Any]) -> "Result | None":
+    """Return the earlier result that the baseline names; None if it can only be a revision."""
+    if baseline is None or not Path(baseline).is_file():
+        return None
+    from fastdigit.measure.regression import checked
+
+    try:
+        document = json.loads(Path(baseline).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{baseline} is no JSON: {error}") from error
+    return checked(document, baseline, data)
+
+
+@contextmanager
+def _place(revision: str | None, parts: Parts) -> "Iterator[Place | None]":
+    """Give the place of a revision, if there is one to be compared with."""
+    if revision is None:
+        yield None
+        return
+    from fastdigit.measure.revision import checked_out
+
+    started = time.perf_counter()
+    with checked_out(revision) as place:
+        parts.add("checkout", time.perf_counter() - started)
+        yield place
+        started = time.perf_counter()
+    parts.add("checkout", time.perf_counter() - started)
+
+
+def _planned(
+    options: argparse.Namespace, data: "Dataset", place: "Place | None"
+) -> "list[tuple[Plan, float]]":
+    """Return all questions, and for each how much of the time it gets."""
+    import numpy as np
+
+    from fastdigit.measure.suites import plans
+    from fastdigit.measure.suites.plan import Setting
+
+    setting = Setting(
+        data.images,
+        np.asarray(data.labels),
+        _threads(options),
+        options.seed,
+        options.against is not None,
+        place,
+    )
+    found = []
+    for name in options.suite:
+        several = plans(name, setting)
+        whole = sum(plan.weight for plan in several)
+        found += [(plan, SUITES[name].seconds * plan.weight / whole) for plan in several]
+    return found
+
+
+def _answered(
+    options: argparse.Namespace, planned: "Sequence[tuple[Plan, float]]", watch: Any, parts: Parts
+) -> "Iterator[Question]":
+    """Answer one question after the other; each gets its share of the time that is left."""
+    from fastdigit.measure.suites.plan import Run
+
+    end = time.monotonic() + _seconds(options)
+    for number, (plan, share) in enumerate(planned):
+        left = max(0.0, end - time.monotonic())
+        if not options.quiet:
+            print(
+                f"{number + 1} of {len(planned)}: {plan.topic.suite}: {plan.topic.name}; about "
+                f"{left:.0f} s left",
+                file=sys.stderr,
+                flush=True,
+            )
+        seconds = left * share / sum(later for _, later in planned[number:])
+        yield plan.answer(Run(seconds, options.seed, watch, parts.seconds, not options.quiet))
+
+
+def _roofline(data: "Dataset", quiet: bool) -> dict[str, Any]:
+    """Return what the machine can do, and what the kernels reach."""
+    from fastdigit.cli.roofline import status, timed
+    from fastdigit.measure.roofline import measure
+
+    with status() as tell:
+        shown = (lambda text: None) if quiet else tell
+        roofline = measure(told=shown)
+        iterations = timed(roofline, data, shown)
+    return {
+        "caches": roofline.caches,
+        "rates": [rates._asdict() for rates in roofline.rates],
+        "iterations": [
+            {
+                "storage": found.storage,
+                "dtype": found.work.dtype,
+                "threads": found.work.threads,
+                "seconds": found.seconds,
+                "limit_seconds": found.limit,
+                "share": found.limit / found.seconds,
+                "flops": found.flops,
+                "limit_flops": found.limit_flops,
+                "intensity": found.intensity,
+            }
+            for found in iterations
+        ],
+    }
+
+
+def _finish(document: "Result", parts: Parts, steal: float | None) -> None:
+    from fastdigit.measure.machine import load_average
+
+    document["load_average_after"] = load_average()
+    document["steal"] = steal
+    document["parts"] = parts.seconds
+    document["wall_seconds"] = since_process_start()
+
+
+def _write(document: "Result", output: Path | None) -> None:
+    """Write what there is, unless that is nothing."""
+    if output is None or not document["questions"]:
+        return
+    from fastdigit.storage import write_whole
+
+    write_whole(output, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
+    note(f"written: {output}")
+
+
+def _fail(changes: Sequence[Any], threshold: float) -> None:
+    """Raise DataError if anything is wrong, or slower by more than the threshold."""
+    wrong = [c.contender for c in changes if c.why and c.why.startswith("refused")]
+    slower = [c.contender for c in changes if c.regressed(threshold)]
+    if wrong:
+        raise DataError(f"no time for {', '.join(dict.fromkeys(wrong))}: see the table")
+    if slower:
+        raise DataError(
+            f"{', '.join(dict.fromkeys(slower))} slower than the baseline by more than "
+            f"{threshold:.0%}"
+        )

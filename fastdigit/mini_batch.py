@@ -1,0 +1,123 @@
+"""Training with batches: every epoch sees all images once, in a new order."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastdigit.history import History
+from fastdigit.kernels import Trainer
+from fastdigit.kernels.randomness import permutation
+from fastdigit.network import Network
+from fastdigit.schedules import rates
+from fastdigit.settings import Settings
+from fastdigit.watch import Watch, diverged
+
+if TYPE_CHECKING:
+    from fastdigit.data.augment import Augment
+
+Told = Callable[[], bool]
+"""Called after each record; returns whether to stop."""
+
+PIECE = 0.05
+"""Seconds that a call of the kernels should take: Ctrl-C and progress wait for its end."""
+
+
+class MiniBatch:
+    """The state of such a training; `run` may be interrupted, and called again.
+
+    Parameters
+    ----------
+    network
+        Changed in place, after each epoch and at the end.
+    trainer
+        Moves the parameters on.
+    images
+        (n, features), as they are before augmentation.
+    settings
+        What to do.
+    """
+
+    def __init__(
+        self, network: Network, trainer: Trainer, images: npt.NDArray[Any], settings: Settings
+    ) -> None:
+        assert settings.batch_size is not None
+        self._network = network
+        self._trainer = trainer
+        self._images = images
+        self._settings = settings
+        self._batch = min(settings.batch_size, len(images))
+        self.steps, self._an_epoch = settings.steps(len(images))
+        self.records = -(-self.steps // self._an_epoch)
+        self._rates = rates(settings.schedule, settings.learning_rate, self.steps, self._an_epoch)
+        self._epoch = (0.0, 0, 0.0)
+        self._steps_a_piece = 1
+
+    def run(self, history: History, watch: Watch, told: Told, shown: Callable[[], None]) -> None:
+        """Make the updates that are left; `shown` is called after each piece of an epoch."""
+        try:
+            for epoch in range(len(history), self.records):
+                self._run_epoch(epoch, history, shown)
+                self._network.parameters[:] = self._trainer.parameters()
+                if watch.score(self._network.parameters, history):
+                    history.stopped_early = True
+                    return
+                if told():
+                    return
+        finally:
+            self._network.parameters[:] = self._trainer.parameters()
+
+    def _run_epoch(self, epoch: int, history: History, shown: Callable[[], None]) -> None:
+        seed, count = self._settings.seed, len(self._images)
+        started = time.perf_counter()
+        order = permutation(seed, epoch, count)
+        if self._settings.augment is not None:
+            self._augment(self._settings.augment, epoch)
+        last = min((epoch + 1) * self._an_epoch, self.steps)
+        while history.steps < last:
+            first = history.steps - epoch * self._an_epoch
+            steps = min(self._steps_a_piece, last - history.steps)
+            batches = order[first * self._batch : (first + steps) * self._batch]
+            self._trainer.keep()
+            began = time.perf_counter()
+            try:
+                tally = self._trainer.advance(
+                    batches, epoch, self._batch, self._rates[history.steps : history.steps + steps]
+                )
+                taken = time.perf_counter() - began
+                if not (np.isfinite(tally.loss) and self._trainer.finite()):
+                    raise diverged(history, self._settings.learning_rate)
+                loss, right, seconds = self._epoch
+                now = time.perf_counter()
+                # These belong together: an interruption finds both done, or neither.
+                self._epoch, history.steps = (
+                    (loss + tally.loss, right + tally.right, seconds + now - started),
+                    history.steps + steps,
+                )
+            except BaseException:
+                self._trainer.go_back()
+                raise
+            started = now
+            self._steps_a_piece = max(1, round(steps * PIECE / max(taken, 1e-6)))
+            shown()
+        loss, right, seconds = self._epoch
+        images = min(count, (last - epoch * self._an_epoch) * self._batch)
+        history.record(loss / images, right / images, seconds)
+        self._epoch = (0.0, 0, 0.0)
+
+    def _augment(self, augment: "Augment", epoch: int) -> None:
+        images = augment.apply(
+            self._images, seed=self._settings.seed, epoch=epoch, threads=self._trainer.threads
+        )
+        self._trainer.replace(images)
+
+    def state(self) -> dict[str, Any]:
+        """Return copies of all that the next update depends on, under their names."""
+        return self._trainer.state() | {"epoch": self._epoch}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self._epoch = state["epoch"]
+        self._trainer.restore(state)
