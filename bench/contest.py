@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from fastdigit.measure import paired, result
+from fastdigit.measure.entrants import right
 from fastdigit.measure.idle import Steal
 from fastdigit.measure.machine import load_average, machine
 from fastdigit.measure.paired import RULE, Budget
@@ -153,8 +154,7 @@ def write(folder, document, paragraphs):
 
 def failed(found):
     """Return whether a contender was refused because it is wrong."""
-    check = found["check"]
-    return check is not None and not check["difference"] <= check["allowed"]
+    return found["check"] is not None and not right(found["check"])
 
 
 def surety(question):

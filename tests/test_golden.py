@@ -19,6 +19,8 @@ import pytest
 from llvmlite import binding
 
 import fastdigit as fd
+from fastdigit.kernels import Problem, objective
+from fastdigit.kernels.activation import ACTIVATIONS
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.simd import fma, load, pointer, store
 from fastdigit.processors import allowed
@@ -34,6 +36,18 @@ GOLDEN = {
     "deep float64 sparse": [4037975948, 1387151277],
 }
 """Checksums of weights and losses."""
+
+GOLDEN_ACTIVATIONS = {
+    "leaky_relu float32": [4004823980, 4268515257],
+    "leaky_relu float64": [418395552, 2055047667],
+    "tanh float32": [2647489931, 3415069898],
+    "tanh float64": [1874655587, 4039419767],
+    "logistic float32": [3112021896, 3493711269],
+    "logistic float64": [847182618, 1269024020],
+    "identity float32": [2894994313, 1723835457],
+    "identity float64": [3773348621, 1212892351],
+}
+"""Checksums of a gradient and of probabilities."""
 
 GOLDEN_DIGITS = 2457736734
 
@@ -54,16 +68,26 @@ def numbers(count, seed):
     return ((powers * np.uint64(seed) + np.cumsum(powers) * step) >> 32).astype(np.int64)
 
 
-def trained(name, dtype, storage, threads):
-    """Return checksums of the weights and the losses after 25 iterations."""
+def given(name, dtype, activation="relu"):
+    """Return a network, images and labels."""
     sizes, n = NETWORKS[name]
     drawn = numbers(n * sizes[0], seed=1).reshape(n, sizes[0])
     images = np.where(drawn % 5 < 2, drawn // 8 % 256, 0).astype(np.uint8)
-    network = fd.Network(sizes, dtype)
+    network = fd.Network(sizes, dtype, activation=activation)
     network.parameters[:] = (numbers(network.parameters.size, seed=2) % 1024 - 512) / 1024
+    return network, images, (numbers(n, seed=3) % sizes[-1]).astype(np.uint8)
+
+
+def checksums(*arrays):
+    return [zlib.crc32(np.array(array).tobytes()) for array in arrays]
+
+
+def trained(name, dtype, storage, threads):
+    """Return checksums of the weights and the losses after 25 iterations."""
+    network, images, labels = given(name, dtype)
     history = fd.fit(
         network,
-        (images, numbers(n, seed=3) % sizes[-1]),
+        (images, labels),
         iterations=25,
         learning_rate=0.125,
         storage=storage,
@@ -72,7 +96,15 @@ def trained(name, dtype, storage, threads):
     )
     assert history.loss[-1] < 0.9 * history.loss[0]
     assert (history.storage, history.threads) == (storage, threads)
-    return [zlib.crc32(np.array(a).tobytes()) for a in (network.parameters, history.loss)]
+    return checksums(network.parameters, history.loss)
+
+
+def activated(activation, dtype, threads):
+    """Return checksums of the gradient and of the probabilities of a deep network."""
+    network, images, labels = given("deep", dtype, activation)
+    problem = Problem(network.sizes, network.dtype, images, labels, activation)
+    _, gradient = objective(problem, "numba", threads).gradient(network.parameters)
+    return checksums(gradient, network.predict_proba(images, threads=threads))
 
 
 def multiply_add(source, out):
@@ -100,6 +132,10 @@ def answer(threads):
         for name, dtype, storage in itertools.product(
             NETWORKS, ("float32", "float64"), ("dense", "sparse")
         )
+    }
+    bits |= {
+        f"{activation} {dtype}": [activated(activation, dtype, k) for k in threads]
+        for activation, dtype in itertools.product(ACTIVATIONS[1:], ("float32", "float64"))
     }
     digits = zlib.crc32(fd.make_digits(200, seed=1).images.tobytes())
     print(json.dumps([bits, digits, instructions(), sines()]))
@@ -185,9 +221,10 @@ def test_the_same_bits_everywhere(name, children):
     finished = children[name].result()
     assert finished.returncode == 0, finished.stderr
     bits, digits, found, library = json.loads(finished.stdout.splitlines()[-1])
+    expected = GOLDEN | GOLDEN_ACTIVATIONS
     for case, runs in bits.items():
-        assert runs == [GOLDEN[case]] * len(child.threads), case
-    assert bits.keys() == GOLDEN.keys()
+        assert runs == [expected[case]] * len(child.threads), case
+    assert bits.keys() == expected.keys()
     assert digits == GOLDEN_DIGITS
     # The bits are right; but were they computed in the way that was to be tested?
     if child.instructions:

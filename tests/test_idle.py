@@ -41,14 +41,14 @@ class TestLook:
         if watch.look().others is None:
             pytest.skip("nothing tells of other processes here")
         program = "while True: pass"
-        with subprocess.Popen([sys.executable, "-c", program]) as one:
-            with subprocess.Popen([sys.executable, "-c", program]) as two:
-                try:
-                    time.sleep(0.2)
-                    found = [watch.look().others for _ in range(5)]
-                finally:
-                    one.kill()
-                    two.kill()
+        busy = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
+        try:
+            time.sleep(0.2)
+            found = [watch.look().others for _ in range(5)]
+        finally:
+            for process in busy:
+                process.kill()
+                process.wait()
         assert max(found) >= 2
 
 

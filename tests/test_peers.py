@@ -1,5 +1,6 @@
 """Other libraries: each learns and finds the same as the reference, and the commands time them."""
 
+import argparse
 import json
 import platform
 import re
@@ -20,9 +21,10 @@ from fastdigit.measure.contenders import (
     Task,
 )
 from fastdigit.measure.machine import machine
+from fastdigit.measure.paired import Entrant, Topic
 from fastdigit.measure.peers import PACKAGES, PEERS
 from fastdigit.measure.predictors import PREDICTORS
-from fastdigit.measure.worker import Worker
+from fastdigit.measure.suites.iteration import agreement
 
 ROOT = Path(__file__).parents[1]
 PEER_MODULES = {"jax", "jaxlib", "torch", "scipy", "sklearn", "onnx", "onnxruntime"}
@@ -206,6 +208,12 @@ def published(folder):
     return json.loads((folder / "results.json").read_text()), (folder / "README.md").read_text()
 
 
+def timed(document):
+    """Return the contenders of the only question by their names."""
+    (question,) = document["questions"]
+    return {found["name"]: found for found in question["contenders"]}
+
+
 class TestCommands:
     def test_training(self, data, tmp_path):
         needs("scipy")
@@ -215,21 +223,20 @@ class TestCommands:
         done = run("peers.py", "--data", data, *words, *names, "--out", out)
         assert done.returncode == 0, done.stderr
         document, page = published(out)
-        records = {record["name"]: record for record in document["contenders"]}
+        records = timed(document)
         assert set(records) == {BASE, REFERENCE, "reference-f32", "scipy-csr-f32"}
-        times = [record["milliseconds_median"] for record in document["contenders"]]
+        times = [record["median_seconds"] for record in records.values()]
         assert times == sorted(times)
-        assert document["data"]["training"] == 250
+        assert document["data"]["images"] == 250
         for name, record in records.items():
-            means = [1e3 * np.mean(part["seconds"]) for part in record["rounds"]]
-            assert len(means) == 3
-            assert record["milliseconds_median"] == pytest.approx(np.median(means))
-            base = records[BASE]["milliseconds_median"]
-            assert record["ratio"] == pytest.approx(base / record["milliseconds_median"])
-            assert record["weight_difference"] <= WEIGHTS_WITHIN[record["dtype"]]
+            assert [len(turn["seconds"]) for turn in record["rounds"]] == [2, 2, 2]
+            assert (record["ratio"] is None) == (name == BASE)
+            assert record["check"]["difference"] <= WEIGHTS_WITHIN[record["dtype"]]
             assert f"| {name} |" in page
             assert name in done.stdout
+        assert records["scipy-csr-f32"]["import_seconds"] > 0
         assert document["machine"]["versions"]["scipy"] in page
+        assert sum(document["parts"].values()) <= document["wall_seconds"]
 
     def test_training_on_random_floats(self, tmp_path):
         words = ("--rows", 60, "--dev", 10, "--rounds", 1, "--iterations", 1, "--threads", 1)
@@ -237,8 +244,7 @@ class TestCommands:
         done = run("peers.py", "--data", "random", *words, *names, "--out", tmp_path / "out")
         assert done.returncode == 0, done.stderr
         document, _ = published(tmp_path / "out")
-        found = {record["name"] for record in document["contenders"]}
-        assert found == {BASE, REFERENCE, "reference-f32"}
+        assert set(timed(document)) == {BASE, REFERENCE, "reference-f32"}
         assert document["data"]["share_of_zeros"] == 0
 
     def test_prediction(self, data, tmp_path):
@@ -248,11 +254,12 @@ class TestCommands:
         done = run("predict.py", "--data", data, *words, *names, "--out", tmp_path / "out")
         assert done.returncode == 0, done.stderr
         document, page = published(tmp_path / "out")
-        assert {record["name"] for record in document["contenders"]} == {"fastdigit", "sklearn"}
-        for record in document["contenders"]:
-            assert record["labels_equal"] >= 0.9999
-            assert [len(part["seconds"]) for part in record["rounds"]] == [1, 1]
-            assert f"| {record['name']} |" in page
+        records = timed(document)
+        assert set(records) == {"fastdigit", "sklearn"}
+        for name, record in records.items():
+            assert record["check"]["difference"] <= 1e-4
+            assert [len(turn["seconds"]) for turn in record["rounds"]] == [1, 1]
+            assert f"| {name} |" in page
 
     @pytest.mark.parametrize("command", ["peers.py", "predict.py"])
     def test_a_contender_that_does_not_exist(self, data, tmp_path, command):
@@ -262,51 +269,44 @@ class TestCommands:
         assert not (tmp_path / "out").exists()
 
 
-class Absent:
-    """A constructor whose library is not installed."""
+class Forgetful(Notebook):
+    """A notebook that leaves out the last image."""
 
-    installed = False
-
-
-class Tiring(Notebook):
-    """A contender that gives up when it is timed."""
-
-    def step(self, iterations):
-        raise ChildProcessError("enough")
+    def __init__(self, task):
+        super().__init__(task._replace(images=task.images[:-1], labels=task.labels[:-1]))
 
 
-def broken(task):
-    raise RuntimeError("no compiler in /usr/bin, see https://example.org/help\nand more")
-
-
-class TestLeavingOut:
-    def test_all_reasons(self, monkeypatch, capsys):
+class TestContest:
+    def test_wrong_ones_get_no_time_and_an_error(self, monkeypatch, tmp_path, capsys):
         monkeypatch.syspath_prepend(ROOT / "bench")
+        monkeypatch.setattr(sys, "argv", ["/some/where/peers.py", "--data", "/else/where"])
         import contest
 
-        def check(worker: Worker):
-            if worker.name == "wrong":
-                raise contest.Wrong("its weights are off")
-            return {"weight_difference": 0.0}
-
-        images, labels = np.ones((8, 784), np.uint8), np.arange(8, dtype=np.uint8)
-        task = Task(images, labels, (784, 10, 10), 0, 0.1, 1)
-        table = {
-            "absent": Absent(),
-            "broken": broken,
-            "wrong": CONTENDERS[REFERENCE],
-            "tiring": Tiring,
-            BASE: CONTENDERS[BASE],
-        }
-        outcome = contest.hold(table, task, check, [1, 1], 1, quiet=True)
-        assert outcome.left_out == {
-            "absent": 'not installed; pip install -e ".[peers]" brings it',
-            "broken": "RuntimeError: no compiler in (a path), see (an address)",
-            "wrong": "its weights are off",
-            "tiring": "ChildProcessError: enough",
-        }
-        assert outcome.wrong == ["wrong"]
-        (record,) = contest.records(outcome, BASE)
-        assert record["name"] == BASE
-        assert record["ratio"] == 1
-        assert len(record["rounds"]) == 2
+        images = np.random.RandomState(0).randint(0, 256, (30, 784)).astype(np.uint8)
+        task = Task(images, (np.arange(30) % 10).astype(np.uint8), (784, 10, 10), 0, 0.1, 1)
+        options = argparse.Namespace(
+            rounds=1, iterations=1, warm_up=0, seed=0, threads=1, quiet=True
+        )
+        found = contest.document(
+            "test",
+            Topic("iteration", "notebooks", "iteration", {}),
+            [
+                Entrant(BASE, "numpy", "float64", Notebook),
+                Entrant("forgetful", "numpy", "float64", Forgetful),
+            ],
+            task,
+            agreement(task),
+            BASE,
+            options,
+            {},
+            {},
+        )
+        with pytest.raises(SystemExit, match="forgetful did not find"):
+            contest.publish(tmp_path, found, contest.columns(), "Title", "Words.", [])
+        document, page = published(tmp_path)
+        wrong = timed(document)["forgetful"]
+        assert wrong["median_seconds"] is None
+        assert wrong["rounds"] == []
+        assert f"forgetful was refused: {wrong['refused'].split(' off')[0]}" in page
+        assert "| notebook |" in page
+        assert document["settings"]["command"] == "python bench/peers.py --data where"

@@ -1,9 +1,9 @@
-"""How far fused kernels may be from their references: one number for each dtype."""
+"""How far fused kernels may be from their references; see `fastdigit.measure.suites.tolerance`."""
 
 import numpy as np
 
-TOLERANCE = {"float32": 2e-6, "float64": 1e-13}
-"""Relative to the norm of what is compared, for logits of ordinary size (up to about 10)."""
+from fastdigit.measure.suites.tolerance import TOLERANCE as TOLERANCE
+from fastdigit.measure.suites.tolerance import distance
 
 
 def assert_close(found, expected, dtype, magnitude=1.0):
@@ -15,11 +15,10 @@ def assert_close(found, expected, dtype, magnitude=1.0):
     found, expected = np.asarray(found), np.asarray(expected)
     assert found.shape == expected.shape
     assert np.isfinite(found).all()
-    error = np.linalg.norm(found.astype(np.float64) - expected)
-    share = TOLERANCE[np.dtype(dtype).name] * max(1.0, magnitude / 10)
-    # Below the smallest normal number there are no relative errors.
-    allowed = share * np.linalg.norm(expected) + np.finfo(dtype).tiny
-    assert error <= allowed, f"the norm of the error is {error:.3g}, {allowed:.3g} is allowed"
+    apart = distance(found, expected, dtype, magnitude)
+    assert apart.close, (
+        f"the norm of the error is {apart.error:.3g}, {apart.allowed:.3g} is allowed"
+    )
 
 
 def assert_gradient_close(found, expected, sizes, dtype, magnitude=1.0):

@@ -162,6 +162,7 @@ def run(options: argparse.Namespace) -> None:
             _finish(document, parts, steal.share())
             _write(document, options.output)
     say(f"\n{bench_table.footer(document)}")
+    _check_ours(document)
     if options.baseline is None:
         return
     if before is None:
@@ -349,14 +350,25 @@ def _write(document: "Result", output: Path | None) -> None:
     note(f"written: {output}")
 
 
+def _check_ours(document: "Result") -> None:
+    """Raise DataError if any of our contenders got no time."""
+    from fastdigit.measure.suites.plan import OURS
+
+    several = [c for question in document["questions"] for c in question["contenders"]]
+    earlier = {question["base"] for question in document["questions"]}
+    wrong = [c for c in several if c["refused"] and c["library"] == OURS]
+    names = dict.fromkeys(c["name"] for c in wrong if c["name"] not in earlier)
+    if names:
+        raise DataError(f"no time for {', '.join(names)}: see the reasons above")
+
+
 def _fail(changes: Sequence[Any], threshold: float) -> None:
-    """Raise DataError if anything is wrong, or slower by more than the threshold."""
-    wrong = [c.contender for c in changes if c.why and c.why.startswith("refused")]
-    slower = [c.contender for c in changes if c.regressed(threshold)]
-    if wrong:
-        raise DataError(f"no time for {', '.join(dict.fromkeys(wrong))}: see the table")
+    """Raise DataError if anything is slower by more than the threshold, or nothing comparable."""
+    if not any(change.speed for change in changes):
+        raise DataError("nothing could be compared with the baseline: see the reasons above")
+    slower = [change.contender for change in changes if change.regressed(threshold)]
     if slower:
         raise DataError(
-            f"{', '.join(dict.fromkeys(slower))} slower than the baseline by more than "
+            f"{', '.join(dict.fromkeys(slower))}: slower than the baseline by more than "
             f"{threshold:.0%}"
         )

@@ -2,10 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastdigit.cli import arguments
-from fastdigit.cli.streams import say
+from fastdigit.cli.streams import note, say
 from fastdigit.errors import DataError
+
+if TYPE_CHECKING:
+    from fastdigit.reporting.entry import Entry
 
 PAGE, DATA = "report.html", "results.json"
 README = Path("README.md")
@@ -63,12 +67,25 @@ def run(options: argparse.Namespace) -> None:
         _readme(options.update_readme)
 
 
+def _document(path: Path) -> "Entry":
+    """Return a result, also out of what pytest-benchmark wrote."""
+    from fastdigit.measure.from_pytest import from_pytest, is_from_pytest
+    from fastdigit.reporting.entry import Entry, read
+
+    document = read(path)
+    if is_from_pytest(document.value):
+        try:
+            return Entry(from_pytest(document.value))
+        except DataError as error:
+            note(f"warning: {path}: {error}")
+    return document
+
+
 def _page(result: Path, folder: Path) -> None:
-    from fastdigit.reporting.entry import read
     from fastdigit.reporting.page import page
     from fastdigit.storage import check_writable, write_whole
 
-    document = read(result)
+    document = _document(result)
     beside = folder / (result.name if folder.resolve() == result.resolve().parent else DATA)
     try:
         content = page(document, beside.name)
@@ -87,12 +104,11 @@ def _page(result: Path, folder: Path) -> None:
 
 
 def _record(result: Path, table: Path) -> None:
-    from fastdigit.reporting.entry import read
     from fastdigit.reporting.record import added
     from fastdigit.storage import write_whole
 
     before = table.read_text(encoding="utf-8") if table.exists() else ""
-    after = added(before, read(result))
+    after = added(before, _document(result))
     if after != before:
         write_whole(table, after.encode())
     say(f"record: {table}{'' if after != before else ' (was up to date)'}")

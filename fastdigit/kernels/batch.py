@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastdigit.jit import njit
-from fastdigit.kernels.simd import advance, lanes, record
+from fastdigit.kernels.simd import advance, lanes, record, splat, store
 
 Pointer = Any
 """To elements of one type, in compiled code."""
@@ -67,6 +67,12 @@ class Job(NamedTuple):
     """Images of all batches of the call."""
     key: int
     """Of the random numbers of the epoch."""
+    take_in: int
+    forward: int
+    score: int
+    back: int
+    step: int
+    """Addresses of the kernels of the phases."""
 
 
 JOB = len(Job._fields)
@@ -105,21 +111,74 @@ LAYER = len(Layer._fields)
 
 
 class Work(NamedTuple):
-    """What all phases of a step are given."""
+    """What a thread is to do in a phase of a step."""
 
     job: Job
     numbers: Pointer
     floats: Pointer
     images: Pointer
+    """(n, features), if the job is not sparse."""
     entries: Pointer
+    """See `columns`, if it is."""
     lists: Pointer
+    """Counts and lists of each thread."""
+    reals: Pointer
+    """Float64; see `STEPS`."""
+    number: int
+    """Of the layer, from 0."""
+    step: int
+    first_image: int
+    """Of the batch, in the order of images."""
+    filled: int
+    """Rows of the batch that hold an image."""
     thread: int
+
+
+SMOOTHING = 6
+STEPS = 7
+"""What a call is told in float64: the first six of `update.Rule`, the share of label smoothing, and
+from here on the rate and the correction of each step. After these come the tallies of `score`."""
+
+
+@njit(inner=True)
+def work_of(
+    numbers: Pointer,
+    floats: Pointer,
+    images: Pointer,
+    entries: Pointer,
+    lists: Pointer,
+    reals: Pointer,
+    piece: int,
+    thread: int,
+) -> Work:
+    """Return what the arguments of a kernel say; the piece is step * layers + index of a layer."""
+    job = record(Job, numbers)
+    step = piece // job.layers
+    first = step * job.batch
+    filled = min(job.batch, job.images - first)
+    number = piece % job.layers
+    return Work(
+        job, numbers, floats, images, entries, lists, reals, number, step, first, filled, thread
+    )
+
+
+@njit(inner=True)
+def layer_at(numbers: Pointer, index: int) -> Layer:
+    """Return a layer of the network."""
+    return record(Layer, advance(numbers, JOB + index * LAYER))
 
 
 @njit(inner=True)
 def layer_of(work: Work, index: int) -> Layer:
     """Return a layer of the network."""
-    return record(Layer, advance(work.numbers, JOB + index * LAYER))
+    return layer_at(work.numbers, index)
+
+
+@njit(inner=True)
+def fill_zeros(start: Pointer, elements: int) -> None:
+    """Write zeros into whole vectors."""
+    for k in range(0, elements, lanes(start)):
+        store(start, k, splat(start, 0.0))
 
 
 class Span(NamedTuple):
@@ -130,9 +189,9 @@ class Span(NamedTuple):
 
 
 @njit(inner=True)
-def rows_of(work: Work, count: int, part: int) -> Span:
-    """Return a thread's part of so many rows: whole groups, so the last one may be filled up."""
-    groups = -(-count // lanes(work.floats))
+def rows_of(work: Work, part: int) -> Span:
+    """Return a part of the batch's rows: whole groups, so the last one may be filled up."""
+    groups = -(-work.filled // lanes(work.floats))
     chunk = -(-groups // work.job.threads) * lanes(work.floats)
     end = groups * lanes(work.floats)
     return Span(min(part * chunk, end), min((part + 1) * chunk, end))
@@ -169,13 +228,15 @@ def share_of(work: Work, blocks: int, number: int) -> Share:
 def span_of(count: int, part: int, parts: int) -> Span:
     """Return a part of so many things, or all of them."""
     if part == ALL:
-        return Span(count - count, count)
+        none: Any = np.int64(0)
+        return Span(none, count)
     return Span(count * part // parts, count * (part + 1) // parts)
 
 
 @njit(inner=True)
-def rows_of_share(work: Work, share: Share, count: int) -> Span:
-    """Return the rows of a share of so many; whole groups, as in `rows_of`."""
+def rows_of_share(work: Work, share: Share) -> Span:
+    """Return the rows of a share of the batch; whole groups, as in `rows_of`."""
     if share.part != ALL:
-        return rows_of(work, count, share.part)
-    return Span(count - count, -(-count // lanes(work.floats)) * lanes(work.floats))
+        return rows_of(work, share.part)
+    none: Any = np.int64(0)
+    return Span(none, -(-work.filled // lanes(work.floats)) * lanes(work.floats))

@@ -24,6 +24,7 @@ BYTES = 256
 LATER = (
     *("sparse", "bytes", "used", "room", "starts_at", "labels_at", "used_at", "order_at"),
     *("lists_at", "threads", "batch", "images", "key"),
+    *("take_in", "forward", "score", "back", "step"),
 )
 """Fields of a job that whoever calls the kernels fills in."""
 

@@ -10,9 +10,6 @@ from fastdigit.kernels.simd import advance, fma, lanes, load, multiply, splat, s
 
 _mix = njit(inner=True)(mix)
 
-LONGEST_STRIP = 64
-"""Units of a strip; its random words are four to a word."""
-
 
 @njit(inner=True)
 def activate(work: Work, layer: Layer, block: int, rows: Span, scale: float, hidden: bool) -> None:
@@ -32,23 +29,21 @@ def activate(work: Work, layer: Layer, block: int, rows: Span, scale: float, hid
 
 
 @njit(inner=True)
-def drop_out(
-    work: Work, layer: Layer, number: int, block: int, rows: Span, first_image: int, count: int
-) -> None:
+def drop_out(work: Work, layer: Layer, block: int, rows: Span) -> None:
     """Multiply outputs by 0 or by 1 / (share that stays), and keep these factors.
 
-    Which units stay is told by `randomness.kept`; `number` is 1 for the first hidden layer.
+    Which units stay is told by `randomness.kept`, where the first hidden layer has the number 1.
     """
     job = work.job
     begin = block * job.rows * layer.width
     stays = 65536.0 / (65536 - job.drops)
-    for row in range(rows.first, min(rows.last, count)):
+    for row in range(rows.first, min(rows.last, work.filled)):
         a = advance(work.floats, layer.outputs_at + begin + row * layer.width)
         mask = advance(work.floats, layer.mask_at + begin + row * layer.width)
-        image = work.numbers[job.order_at + first_image + row]
+        image = work.numbers[job.order_at + work.first_image + row]
         word = np.uint64(job.key) + np.uint64(image) * np.uint64(GOLDEN)
         for k in range(0, layer.width, 4):
-            quarter = (number << 20) + (block * layer.width + k) // 4
+            quarter = (work.number + 1 << 20) + (block * layer.width + k) // 4
             bits = _mix(word + np.uint64(quarter) * np.uint64(SECOND))
             for unit in range(4):
                 lowest = np.int64(bits >> np.uint64(16 * unit)) & 0xFFFF

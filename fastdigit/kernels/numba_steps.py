@@ -7,14 +7,18 @@ import numpy as np
 import numpy.typing as npt
 
 from fastdigit.kernels import columns
-from fastdigit.kernels.batch import Job, Layer
+from fastdigit.kernels.backward import back
+from fastdigit.kernels.batch import STEPS, Job, Layer
 from fastdigit.kernels.batch_memory import BatchMemory
-from fastdigit.kernels.descent import STEPS, descend
+from fastdigit.kernels.descent import descend
+from fastdigit.kernels.forward import forward, take_in
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.memory import whole
 from fastdigit.kernels.numba_backend import chosen_storage, kernel_images
-from fastdigit.kernels.parallel import checked_threads, run
+from fastdigit.kernels.output import score
+from fastdigit.kernels.parallel import address_of, checked_threads, run
 from fastdigit.kernels.randomness import DROPOUT, key
+from fastdigit.kernels.step import step
 from fastdigit.kernels.steps import Learning, Tally
 from fastdigit.kernels.transposition import lanes_of
 from fastdigit.kernels.update import ADAM, MOMENTUM, NESTEROV, PLAIN
@@ -22,6 +26,9 @@ from fastdigit.optimizers import SGD, power
 from fastdigit.threads import threads_lost
 
 Floats = npt.NDArray[Any]
+
+PHASES = (take_in, forward, score, back, step)
+"""In the order of the last fields of a `batch.Job`."""
 
 WORDS_OF_LINE = 16
 """32-bit words in a cache line."""
@@ -104,8 +111,11 @@ class NumbaTrainer:
             key=int(np.uint64(key(self._seed, epoch, DROPOUT)).view(np.int64)),
         )
         numbers = self._numbers(job, order)
-        given = [numbers, memory.floats, self._images, self._entries, lists, reals]
-        run(descend, [*given, np.zeros(1, np.int64)], threads, threads)
+        arrays = [numbers, memory.floats, self._images, self._entries, lists, reals]
+        arrays.append(np.zeros(1, np.int64))
+        for place, phase in enumerate(PHASES, start=len(job) - len(PHASES)):
+            numbers[place] = address_of(phase, arrays)
+        run(descend, arrays, threads, threads)
         self._step += steps
         # fsum rounds once, so NumPy's choice of vector instructions cannot show.
         loss, right = map(math.fsum, reals[STEPS + 2 * steps :].reshape(-1, 2).T)

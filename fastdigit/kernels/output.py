@@ -1,7 +1,18 @@
 """The last layer of a mini-batch: softmax, loss, right answers, and where the way back begins."""
 
+from typing import Any
+
 from fastdigit.jit import njit
-from fastdigit.kernels.batch import Layer, Pointer, Span, Work
+from fastdigit.kernels.batch import (
+    SMOOTHING,
+    STEPS,
+    Layer,
+    Pointer,
+    Work,
+    layer_of,
+    rows_of,
+    work_of,
+)
 from fastdigit.kernels.dense import largest_of, logits_of, softmax
 from fastdigit.kernels.simd import (
     add,
@@ -19,33 +30,31 @@ from fastdigit.kernels.simd import (
 )
 
 
-@njit(inner=True)
+@njit()
 def score(
-    work: Work,
-    layer: Layer,
-    rows: Span,
-    first_image: int,
-    count: int,
-    smoothing: float,
-    tallies: Pointer,
+    numbers: Any,
+    floats: Pointer,
+    images: Pointer,
+    entries: Pointer,
+    lists: Pointer,
+    reals: Pointer,
+    arrivals: Pointer,
+    piece: int,
+    thread: int,
 ) -> None:
-    """Turn the logits of some rows into deltas, and add their losses and right answers to tallies.
+    """Turn a thread's rows of logits into deltas, and tally their losses and right answers.
 
-    Parameters
-    ----------
-    work, layer, rows
-        What, and the last layer.
-    first_image, count
-        Of the batch, in the order of images; its rows from `count` on are empty.
-    smoothing
-        Share of the label's probability that is spread over all classes.
-    tallies
-        (groups of rows, 2) float64: each group adds to its own, so sums have one order.
+    The tallies are the last of `reals`, two for each group of rows: so sums have one order.
     """
+    work = work_of(numbers, floats, images, entries, lists, reals, piece, thread)
+    layer = layer_of(work, work.number)
+    rows = rows_of(work, thread)
+    smoothing = reals[SMOOTHING]
+    tallies = advance(reals, STEPS + 2 * -(-work.job.images // work.job.batch))
     job, classes = work.job, work.job.classes
     width = lanes(work.floats)
     # Images lie side by side in the lanes here, as in the full-batch kernels.
-    logits = advance(work.floats, job.scratch_at + work.thread * job.scratch_size)
+    logits = advance(work.floats, job.scratch_at + thread * job.scratch_size)
     labels = advance(logits, classes * width)
     zero, one = splat(logits, 0.0), splat(logits, 1.0)
     spread = splat(logits, smoothing / classes)
@@ -53,8 +62,8 @@ def score(
     for first in range(rows.first, rows.last, width):
         for i in range(width):
             row = first + i
-            image = work.numbers[job.order_at + first_image + row] if row < count else 0
-            labels[i] = work.numbers[job.labels_at + image] if row < count else -1
+            image = work.numbers[job.order_at + work.first_image + row] if row < work.filled else 0
+            labels[i] = work.numbers[job.labels_at + image] if row < work.filled else -1
             for o in range(classes):
                 logits[o * width + i] = work.floats[_place(work, layer, layer.outputs_at, row, o)]
         expected = load(labels, 0)

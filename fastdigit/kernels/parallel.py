@@ -60,15 +60,19 @@ def run(kernel: Any, arrays: Sequence[Array], pieces: int, threads: int) -> None
     threads
         How many threads work on them; their numbers are below that.
     """
-    kinds = tuple(array.dtype for array in arrays)
     addresses = [array.ctypes.data for array in arrays] + [0] * (ARRAYS - len(arrays))
     taken = np.zeros(1, np.int64)
-    work = (_address(kernel, kinds), tuple(addresses), pieces, taken.ctypes.data)
+    work = (address_of(kernel, arrays), tuple(addresses), pieces, taken.ctypes.data)
     if threads == 1 or threads_lost():
         _work(*work, 0)
         return
     with parallel_region(threads):
         _share(*work, threads)
+
+
+def address_of(kernel: Any, arrays: Sequence[Array]) -> int:
+    """Return where the C form of a kernel begins, compiled for the types of these arrays."""
+    return _address(kernel, tuple(array.dtype for array in arrays))
 
 
 @cache
@@ -81,8 +85,8 @@ def _address(kernel: Any, kinds: tuple[np.dtype[Any], ...]) -> int:
 
 
 @operation
-def _call(typing: Any, address: Any, words: Any) -> Any:
-    """Call the C function at an address with a tuple of integers or pointers."""
+def call(typing: Any, address: Any, words: Any) -> Any:
+    """Call the C function at an address with a tuple of integers and pointers."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         values = [builder.extract_value(arguments[1], i) for i in range(len(words))]
@@ -90,7 +94,7 @@ def _call(typing: Any, address: Any, words: Any) -> Any:
         builder.call(builder.inttoptr(arguments[0], form.as_pointer()), values)
         return context.get_dummy_value()
 
-    return types.none(types.int64, types.UniTuple(types.int64, len(words))), generate
+    return types.none(types.int64, words), generate
 
 
 @operation
@@ -124,7 +128,7 @@ def _work(kernel: int, arrays: tuple[int, ...], pieces: int, taken: int, thread:
     counter = _at_address(taken)
     piece = count_up(counter)
     while piece < pieces:
-        _call(kernel, (*arrays, piece, np.int64(thread)))
+        call(kernel, (*arrays, piece, np.int64(thread)))
         piece = count_up(counter)
 
 

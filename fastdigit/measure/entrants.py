@@ -81,11 +81,14 @@ def admit(
         return seat
     try:
         seat.worker = Worker(entrant.name, task, entrant.make, entrant.package)
-        seat.check = check(seat.worker)
-        if not seat.check["difference"] <= seat.check["allowed"]:
+        seat.check = found = check(seat.worker)
+        if not right(found):
+            by = found["difference"]
+            if by is None or not math.isfinite(by):
+                seat.check = Check(what=found["what"], difference=None, allowed=found["allowed"])
             raise Wrong(
-                f"{seat.check['what']} off by {seat.check['difference']:.1e}, more than the "
-                f"{seat.check['allowed']:.0e} that is allowed"
+                f"{found['what']} off by {by or math.nan:.1e}, more than the "
+                f"{found['allowed']:.0e} that is allowed"
             )
         seat.facts.update(facts(seat.worker))
     except Exception as error:  # whatever a library raises
@@ -94,6 +97,11 @@ def admit(
         seat.refuse("interrupted")
         raise
     return seat
+
+
+def right(check: Check) -> bool:
+    """Return whether a difference is one that is allowed."""
+    return check["difference"] is not None and check["difference"] <= check["allowed"]
 
 
 def fill(seat: Seat, repetitions: int | None = None) -> None:

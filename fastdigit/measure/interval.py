@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastdigit.measure.result import Interval, Ratio, Verdict
 
 CONFIDENCE = 0.99
-RESAMPLES = 2000
+RESAMPLES = 1000
 
 
 def ratio(base: Sequence[float], other: Sequence[float], seed: int = 0) -> Ratio:

@@ -63,13 +63,7 @@ def since_revision(questions: list[Question]) -> list[Change]:
 
 
 def since_result(now: Result, before: Result) -> list[Change]:
-    """Return what has changed since an earlier result.
-
-    Raises
-    ------
-    DataError
-        If the two are not about the same work.
-    """
+    """Return what has changed since an earlier result; see `checked`."""
     same = same_machine(now, before)
     asked = {_key(question): question for question in before["questions"]}
     found = []
@@ -78,11 +72,6 @@ def since_result(now: Result, before: Result) -> list[Change]:
         for contender in question["contenders"]:
             if contender["library"] == OURS:
                 found.append(_since(question, contender, earlier, same))
-    if not any(change.speed for change in found):
-        raise DataError(
-            "nothing in the earlier result can be compared: no contender of fastdigit was timed on "
-            "the same question in both"
-        )
     return found
 
 

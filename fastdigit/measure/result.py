@@ -56,7 +56,8 @@ class Check(TypedDict):
 
     what: str
     """Such as "weights after 3 iterations"."""
-    difference: float
+    difference: float | None
+    """None if it is not a number, or infinite: never right."""
     allowed: float
 
 
