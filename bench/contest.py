@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from fastdigit.measure import paired, result
-from fastdigit.measure.entrants import right
+from fastdigit.measure.entrants import failed
 from fastdigit.measure.idle import Steal
 from fastdigit.measure.machine import load_average, machine
 from fastdigit.measure.paired import RULE, Budget
@@ -133,7 +133,7 @@ def publish(folder, document, columns, title, introduction, facts):
         markdown_table(("fact", "value"), [*facts, *machine_facts(document)], numbers=False),
     ]
     write(folder, document, parts)
-    wrong = [found["name"] for found in question["contenders"] if failed(found)]
+    wrong = [found["name"] for found in question["contenders"] if failed(found["check"])]
     if wrong:
         sys.exit(f"error: {', '.join(wrong)} did not find what the reference found")
 
@@ -150,11 +150,6 @@ def write(folder, document, paragraphs):
     content = json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n"
     write_whole(folder / RESULTS, content.encode())
     print(f"written: {folder / README}, {folder / RESULTS}", flush=True)
-
-
-def failed(found):
-    """Return whether a contender was refused because it is wrong."""
-    return found["check"] is not None and not right(found["check"])
 
 
 def surety(question):

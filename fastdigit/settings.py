@@ -18,6 +18,8 @@ Monitor = Literal["loss", "accuracy"]
 ITERATIONS = 500
 EPOCHS = 10
 """By default, with all images at once and with batches."""
+MOST_SHARE = 0.99
+"""Of units that drop out, or of a label that is spread."""
 MOST_IMAGES = 65_536
 """In a batch: the kernels count its rows in 16 bits."""
 
@@ -103,8 +105,8 @@ def settings(**given: Any) -> Settings:
         _check_number(name, given[name], positive=False)
     for name in ("dropout", "label_smoothing"):
         _check_number(name, given[name], positive=False)
-        if given[name] >= 1:
-            raise ValueError(f"{name}={given[name]!r}; it is a share, at least 0 and less than 1")
+        if given[name] > MOST_SHARE:
+            raise ValueError(f"{name}={given[name]!r}; it is a share, 0 to {MOST_SHARE}")
     if given["monitor"] not in get_args(Monitor):
         raise ValueError(f"monitor={given['monitor']!r}; it is 'loss' or 'accuracy'")
     if given["augment"] is not None:
@@ -118,6 +120,8 @@ def settings(**given: Any) -> Settings:
                 raise ValueError(
                     f"{name}={given[name]!r} needs batches; give batch_size, such as batch_size=128"
                 )
+    for name in ("learning_rate", "l1", "l2", "dropout", "label_smoothing"):
+        given[name] = float(given[name])  # NumPy's numbers would change the type of float32 arrays
     return Settings(
         **given
         | {

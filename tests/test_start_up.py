@@ -8,8 +8,7 @@ from fastdigit.measure.suites.start_up import LEFT_OUT, SHOWN, starters
 
 def test_without_a_cache_and_with_one(tmp_path):
     starter = STARTERS[TRIVIAL]
-    first = cold(starter, 1)
-    start(starter, tmp_path, 1)
+    first = start(starter, tmp_path, 1)
     compiled = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
     later = start(starter, tmp_path, 1)
     assert compiled
@@ -20,10 +19,9 @@ def test_without_a_cache_and_with_one(tmp_path):
         assert found.import_seconds + found.first_seconds < found.process_seconds
 
 
-def test_the_first_iteration_is_part_of_it(tmp_path):
-    found = start(STARTERS["reference-f64"], tmp_path, 1)
+def test_the_first_iteration_is_part_of_it():
+    found = cold(STARTERS["reference-f64"], 1)
     assert found.first_seconds > 0
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_failures_are_told(tmp_path):

@@ -25,6 +25,9 @@ ROWS = 41_000
 """Of the classic task: Kaggle's file without a thousand held out."""
 CLASSES = 10
 THRESHOLD = 0.05
+ROOFLINE_FROM = 20.0
+"""Seconds of measuring from which on the limits of the machine are measured as well: that takes
+ten more."""
 
 EPILOG = f"""\
 suites:
@@ -149,7 +152,8 @@ def run(options: argparse.Namespace) -> None:
         watch = Watch()
     revision = options.baseline if before is None else None
     with _place(revision, parts) as place:
-        if place is None and "iteration" in options.suite:
+        wanted = "iteration" in options.suite and _seconds(options) >= ROOFLINE_FROM
+        if place is None and wanted:
             with parts.part("roofline"):
                 document["roofline"] = _roofline(data, options.quiet)
         with parts.part("plan"):

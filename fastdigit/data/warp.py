@@ -166,7 +166,7 @@ def warp_piece(
     side = len(lattice.starts)
     s = scratch(side)
     for i in range(begin, end):
-        key = key_of(root, np.uint64(first + i))
+        key = key_of(root, np.uint64(first) + np.uint64(i))
         across, down = inverse_map(key, changes, side)
         if changes.reach > 0.0:
             deform(key, changes.reach, lattice, s.across, s.down)

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastdigit import optimizers
 from fastdigit.kernels import reference
 from fastdigit.kernels.numpy_backend import scaled
 from fastdigit.kernels.parameters import flatten, views
 from fastdigit.kernels.randomness import DROPOUT, kept, key, nearest_rate
 from fastdigit.kernels.steps import Learning, Tally
+from fastdigit.optimizers import state as first_state
+from fastdigit.optimizers import step
 
 Floats = npt.NDArray[Any]
 
@@ -39,7 +40,7 @@ class NumpyTrainer:
         self._images = images
         self._labels = labels
         self._parameters = parameters.astype(dtype)
-        self._remembered = optimizers.state(learning.optimizer, self._parameters)
+        self._remembered = first_state(learning.optimizer, self._parameters)
         self._seed = seed
         self._step = 0
 
@@ -52,7 +53,7 @@ class NumpyTrainer:
         for batch, rate in zip(batches, rates, strict=True):
             tally, gradient = self._gradient(batch, epoch)
             self._step += 1
-            optimizers.step(
+            step(
                 self._learning.optimizer,
                 self._parameters,
                 gradient,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from fastdigit.measure.contenders import Turn
 from fastdigit.measure.peers import INSTALL
-from fastdigit.measure.result import Check, Round
+from fastdigit.measure.result import Check, Checked, Round
 from fastdigit.measure.worker import Worker
 
 TURN = 0.03
@@ -41,7 +41,7 @@ class Seat:
     entrant: Entrant
     worker: Worker | None = None
     refused: str | None = None
-    check: Check | None = None
+    check: Checked | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     repetitions: int = 1
     """In a turn."""
@@ -81,13 +81,11 @@ def admit(
         return seat
     try:
         seat.worker = Worker(entrant.name, task, entrant.make, entrant.package)
-        seat.check = found = check(seat.worker)
-        if not right(found):
-            by = found["difference"]
-            if by is None or not math.isfinite(by):
-                seat.check = Check(what=found["what"], difference=None, allowed=found["allowed"])
+        found = check(seat.worker)
+        seat.check = _recorded(found)
+        if not found["difference"] <= found["allowed"]:
             raise Wrong(
-                f"{found['what']} off by {by or math.nan:.1e}, more than the "
+                f"{found['what']} off by {found['difference']:.1e}, more than the "
                 f"{found['allowed']:.0e} that is allowed"
             )
         seat.facts.update(facts(seat.worker))
@@ -97,11 +95,6 @@ def admit(
         seat.refuse("interrupted")
         raise
     return seat
-
-
-def right(check: Check) -> bool:
-    """Return whether a difference is one that is allowed."""
-    return check["difference"] is not None and check["difference"] <= check["allowed"]
 
 
 def fill(seat: Seat, repetitions: int | None = None) -> None:
@@ -114,6 +107,19 @@ def fill(seat: Seat, repetitions: int | None = None) -> None:
             break
         enough = math.ceil(1.1 * seat.repetitions * TURN / seconds)
         seat.repetitions = min(max(enough, 2 * seat.repetitions), MOST_REPETITIONS)
+
+
+def _recorded(check: Check) -> Checked:
+    by = check["difference"]
+    finite = by if math.isfinite(by) else None
+    return Checked(what=check["what"], difference=finite, allowed=check["allowed"])
+
+
+def failed(check: Checked | None) -> bool:
+    """Return whether something was compared, and is not right."""
+    if check is None:
+        return False
+    return check["difference"] is None or check["difference"] > check["allowed"]
 
 
 def reason(error: Exception) -> str:

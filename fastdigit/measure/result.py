@@ -52,12 +52,20 @@ class Round(TypedDict):
 
 
 class Check(TypedDict):
-    """What was compared before anything was timed."""
+    """How far something is from what is right; what is not a number is never right."""
 
     what: str
     """Such as "weights after 3 iterations"."""
+    difference: float
+    allowed: float
+
+
+class Checked(TypedDict):
+    """A check as it is recorded."""
+
+    what: str
     difference: float | None
-    """None if it is not a number, or infinite: never right."""
+    """None if it was not a number, or infinite."""
     allowed: float
 
 
@@ -71,7 +79,8 @@ class Contender(TypedDict):
     refused: str | None
     """Why it has no time: wrong, not installed, died. All that follows is then None or empty, but
     for the check that it failed."""
-    check: Check | None
+    check: Checked | None
+    """What was compared before anything was timed."""
     import_seconds: float | None
     """Of the library, in a new process."""
     compile_seconds: float | None

@@ -51,7 +51,8 @@ def dtype_of(name: str) -> str:
 def library_of(name: str) -> str:
     """Return what a contender of ours is built on."""
     make = CONTENDERS[name]
-    return OURS if getattr(make, "keywords", {}).get("backend") == "numba" else "numpy"
+    plain = name == BASE or getattr(make, "keywords", {}).get("backend") == "numpy"
+    return "numpy" if plain else OURS
 
 
 def entrants(peers: bool) -> list[Entrant]:
