@@ -118,7 +118,7 @@ def settings(**given: Any) -> Settings:
         for name in ("dropout", "label_smoothing", "augment"):
             if given[name]:
                 raise ValueError(
-                    f"{name}={given[name]!r} needs batches; give batch_size, such as batch_size=128"
+                    f"{name}={given[name]!r} needs batches; add, for example, batch_size=128"
                 )
     for name in ("learning_rate", "l1", "l2", "dropout", "label_smoothing"):
         given[name] = float(given[name])  # NumPy's numbers would change the type of float32 arrays

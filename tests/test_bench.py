@@ -80,6 +80,42 @@ def ran(data, tmp_path_factory):
     return done, json.loads(output.read_text())
 
 
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A repository of fastdigit with two contenders of ours, slowed down since the commit."""
+    root = tmp_path_factory.mktemp("repository")
+    package = Path(fastdigit.__file__).parent
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(package, root / "fastdigit", ignore=ignored)
+    with (root / "fastdigit/measure/contenders.py").open("a") as file:
+        file.write("\nfor _name in list(CONTENDERS):\n    if _name not in (BASE, REFERENCE, ")
+        file.write('"sparse-f32"):\n        del CONTENDERS[_name]  # type: ignore\n')
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"]
+    for words in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "before"]):
+        subprocess.run(["git", "-C", root, *words], check=True)
+    with (root / "fastdigit/optimizers.py").open("a") as file:
+        file.write(SLOWED)
+    return root
+
+
+@pytest.fixture(scope="module")
+def document(data, tmp_path_factory):
+    output = tmp_path_factory.mktemp("pytest") / "result.json"
+    chosen = "bench_iteration and 41000 and (notebook or sparse-f32)"
+    words = ["-m", "pytest", "bench/bench_training.py", "-k", chosen, "--benchmark-only"]
+    words += [f"--benchmark-json={output}", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "FASTDIGIT_DATA": str(data)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout
+    return json.loads(output.read_text())
+
+
 @pytest.fixture
 def result(ran):
     return copy.deepcopy(ran[1])
@@ -175,8 +211,10 @@ class TestArguments:
         assert said in capsys.readouterr().err
 
     def test_no_labels(self, tmp_path, capsys):
-        np.savez(tmp_path / "images.npz", images=np.zeros((3, 784), np.uint8))
-        assert cli.main(["bench", str(tmp_path / "images.npz")]) == 1
+        heading = ",".join(f"pixel{i}" for i in range(784))
+        row = ",".join("0" * 784)
+        (tmp_path / "test.csv").write_text(f"{heading}\n{row}\n")
+        assert cli.main(["bench", str(tmp_path / "test.csv")]) == 1
         assert "has no labels" in capsys.readouterr().err
 
 
@@ -275,23 +313,6 @@ class TestAgainstAResult:
 
 
 class TestAgainstARevision:
-    @pytest.fixture(scope="class")
-    def repository(self, tmp_path_factory):
-        """A repository of fastdigit with two contenders of ours, slowed down since the commit."""
-        root = tmp_path_factory.mktemp("repository")
-        package = Path(fastdigit.__file__).parent
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(package, root / "fastdigit", ignore=ignored)
-        with (root / "fastdigit/measure/contenders.py").open("a") as file:
-            file.write("\nfor _name in list(CONTENDERS):\n    if _name not in (BASE, REFERENCE, ")
-            file.write('"sparse-f32"):\n        del CONTENDERS[_name]  # type: ignore\n')
-        identity = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"]
-        for words in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "before"]):
-            subprocess.run(["git", "-C", root, *words], check=True)
-        with (root / "fastdigit/optimizers.py").open("a") as file:
-            file.write(SLOWED)
-        return root
-
     @staticmethod
     def words(data, output):
         words = ["bench", data, "--suite", "iteration", "--baseline", "HEAD", "--seconds", "4"]
@@ -341,29 +362,14 @@ class TestAgainstARevision:
         assert len(self.worktrees(repository)) == 1
         assert list(tmp_path.iterdir()) == []
 
-    def test_no_such_revision(self, data, capsys):
-        assert cli.main(["bench", str(data), "--baseline", "no-such-revision"]) == 1
-        assert "git rev-parse failed" in capsys.readouterr().err
+    def test_no_such_revision(self, repository, data):
+        words = ["-m", "fastdigit", "bench", data, "--baseline", "no-such-revision"]
+        done = run(words, [repository])
+        assert done.returncode == 1
+        assert "error: git rev-parse failed" in done.stderr
 
 
 class TestFromPytest:
-    @pytest.fixture(scope="class")
-    def document(self, data, tmp_path_factory):
-        output = tmp_path_factory.mktemp("pytest") / "result.json"
-        chosen = "bench_iteration and 41000 and (notebook or sparse-f32)"
-        words = ["-m", "pytest", "bench/bench_training.py", "-k", chosen, "--benchmark-only"]
-        words += [f"--benchmark-json={output}", "-p", "no:cacheprovider"]
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "FASTDIGIT_DATA": str(data)},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stdout
-        return json.loads(output.read_text())
-
     def test_same_schema(self, document, data):
         assert is_from_pytest(document)
         found = from_pytest(document)

@@ -75,6 +75,25 @@ def rate(text: str) -> float:
     return value
 
 
+def decay(text: str) -> float:
+    """Parse a finite number of at least 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
+    return value
+
+
+def share(text: str) -> float:
+    """Parse a number from 0 to 1, which itself is too much."""
+    value = decay(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share, at least 0 and less than 1")
+    return value
+
+
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Add where the digits come from, as an argument or as ``--data``."""
     parser.add_argument(

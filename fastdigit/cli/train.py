@@ -4,15 +4,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastdigit.cli import arguments
+from fastdigit.cli import arguments, recipe_options
 from fastdigit.cli.streams import note, say
 from fastdigit.cli.timing import Parts, since_process_start
-from fastdigit.errors import DivergenceError
+from fastdigit.errors import DataError, DivergenceError
 
 if TYPE_CHECKING:
     from fastdigit.data import Dataset
     from fastdigit.history import History
     from fastdigit.network import Network
+    from fastdigit.recipes import Recipe
     from fastdigit.reporting.pictures import Curve
 
 
@@ -21,44 +22,33 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser = subparsers.add_parser(
         "train",
         help="train a network on digits",
-        description="Train a network by full-batch gradient descent, as the notebooks do: "
-        "784-10-10, 500 iterations at learning rate 0.1, 1,000 rows held out.",
+        description="Train a network. By default as the notebooks do: 784-10-10, all images at "
+        "once, 500 iterations at learning rate 0.1, 1,000 rows held out. With --recipe 98, 98.5, "
+        "99 or 99.3: what reaches so many per cent on MNIST. Any other option overrides its part "
+        "of the recipe.",
     )
     arguments.add_data(parser)
     number = arguments.whole
     parser.add_argument("--rows", type=number(1), metavar="N", help="use only the first N rows")
     parser.add_argument(
-        "--dev", type=number(0), default=1000, metavar="N", help="rows held out (default: 1000)"
+        "--dev",
+        type=number(0),
+        metavar="N",
+        help="rows held out (default: 1000; 0 with a recipe other than classic)",
+    )
+    parser.add_argument(
+        "--test", action="store_true", help="score the test images of DATA in the end"
     )
     parser.add_argument(
         "--seed",
         type=arguments.seed,
         default=0,
         metavar="N",
-        help="draws the split and the first weights (default: 0)",
-    )
-    parser.add_argument(
-        "--hidden",
-        type=number(1),
-        nargs="+",
-        default=[10],
-        metavar="N",
-        help="units of each hidden layer (default: 10)",
+        help="draws the split, the first weights, and with batches their order (default: 0)",
     )
     arguments.add_classes(parser)
-    parser.add_argument(
-        "--init",
-        choices=("uniform", "he"),
-        default="uniform",
-        help="first weights: the notebooks' U[-0.5, 0.5) (default), or He's for ReLU",
-    )
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
-    parser.add_argument(
-        "--iterations", type=number(0), default=500, metavar="N", help="updates (default: 500)"
-    )
-    parser.add_argument(
-        "--lr", type=arguments.rate, default=0.1, metavar="X", help="learning rate (default: 0.1)"
-    )
+    recipe_options.add_to(parser)
     arguments.add_compute(parser)
     parser.add_argument(
         "--storage",
@@ -68,7 +58,7 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     parser.add_argument("--save-model", type=Path, metavar="PATH", help="write a safetensors file")
-    parser.add_argument("--history", type=Path, metavar="CSV", help="write every iteration's loss")
+    parser.add_argument("--history", type=Path, metavar="CSV", help="write every record's loss")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the learning curves")
     parser.set_defaults(run=run)
 
@@ -80,6 +70,7 @@ def run(options: argparse.Namespace) -> None:
     arguments.check_outputs(
         (options.save_model, options.history, options.plot), (options.data, options.data_option)
     )
+    recipe = recipe_options.chosen(options)
     from fastdigit import Network, fit
     from fastdigit.kernels import chosen
 
@@ -88,20 +79,24 @@ def run(options: argparse.Namespace) -> None:
     parts.add("start", since_process_start())
     with parts.part("load"):
         data = arguments.load(options, "train")
+        test = arguments.load(options, "test") if options.test else None
     with parts.part("prepare"):
         used = data if options.rows is None else data.head(options.rows)
-        train, dev = used.split(options.dev, options.seed)
-        sizes = [data.images.shape[1], *options.hidden, options.classes]
-        network = Network(sizes, dtype=options.dtype, seed=options.seed, init=options.init)
+        held_out = options.dev if options.dev is not None else recipe_options.held_out(options)
+        train, dev = used.split(held_out, options.seed) if held_out else (used, used.head(0))
+        sizes = [data.images.shape[1], *recipe.hidden, options.classes]
+        network = Network(
+            sizes, options.dtype, options.seed, recipe.init, activation=options.activation
+        )
         arguments.check_classes(used, options.classes)
-        say(describe(options, used, train, dev, network))
+        say(describe(options, recipe, used, train, dev, network))
     try:
         history = fit(
             network,
             train,
             validation=dev if len(dev) else None,
-            iterations=options.iterations,
-            learning_rate=options.lr,
+            **recipe.fit,
+            seed=options.seed,
             backend=options.backend,
             storage=options.storage,
             threads=options.threads,
@@ -112,9 +107,20 @@ def run(options: argparse.Namespace) -> None:
         raise
     parts.add("prepare", history.compile_seconds + history.prepare_seconds)
     parts.add("train", history.train_seconds)
-    say(f"training accuracy {history.final_accuracy:.2%} of {len(train):,} images")
+    if history.final_accuracy is not None:
+        say(f"training accuracy {history.final_accuracy:.2%} of {len(train):,} images")
+    elif len(history):
+        say(f"training accuracy {history.accuracy[-1]:.2%} in the last epoch, as it went")
     if history.validation:
         say(f"held-out accuracy {history.validation[-1].accuracy:.2%} of {len(dev):,} images")
+    if test is not None:
+        with parts.part("test"):
+            if test.labels is None:
+                raise DataError(f"{test.source} has no labels to compare with")
+            accuracy = network.accuracy(
+                test.images, test.labels, backend=options.backend, threads=options.threads
+            )
+            say(f"test accuracy {accuracy:.2%} of {len(test):,} images")
     with parts.part("save"):
         _save(options, network, history)
     say(f"time: {parts.describe()}")
@@ -122,6 +128,7 @@ def run(options: argparse.Namespace) -> None:
 
 def describe(
     options: argparse.Namespace,
+    recipe: "Recipe",
     data: "Dataset",
     train: "Dataset",
     dev: "Dataset",
@@ -133,8 +140,8 @@ def describe(
     sizes = "-".join(map(str, network.sizes))
     facts = [
         ("split", f"{len(train):,} for training, {len(dev):,} held out (seed {options.seed})"),
-        ("network", f"{sizes}, {network.dtype}, init {options.init}"),
-        ("updates", f"{options.iterations} at learning rate {options.lr:g}"),
+        ("network", f"{sizes}, {network.dtype}, {network.activation}, init {recipe.init}"),
+        ("training", recipe_options.described(recipe)),
     ]
     return f"{data.summary()}\n{pairs(facts)}"
 
@@ -142,11 +149,11 @@ def describe(
 def _rescue(options: argparse.Namespace, network: "Network", error: BaseException) -> None:
     """Save what there is when training ends early; say what is in it."""
     history: History | None = getattr(error, "history", None)
-    if history is None or not len(history):
+    if history is None or not history.steps:
         note("stopped before the first iteration was over; nothing is saved")
         return
     _save(options, network, history)
-    reached = f"stopped after {len(history)} whole iterations"
+    reached = f"stopped after {history.steps} whole iterations"
     if options.save_model is None:
         note(f"{reached}; the weights are lost, as --save-model was not given")
     else:
@@ -188,4 +195,4 @@ def finding(history: "History") -> str:
     reached = f"{share:.1%} of the training images"
     if history.validation:
         reached += f", {history.validation[-1].accuracy:.1%} of those held out"
-    return f"{reached} after {len(history)} iterations"
+    return f"{reached} after {len(history)} {history.unit}s"

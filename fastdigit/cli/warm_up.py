@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from fastdigit import Network, fit, notebook
 from fastdigit.cli.streams import note, say
-from fastdigit.data import load_data
+from fastdigit.data import ELASTIC, load_data
 from fastdigit.data.drawing import draw_digits
 from fastdigit.jit import cache_directory
 from fastdigit.kernels import chosen
@@ -49,6 +49,7 @@ def _walk() -> None:
     """Take one step after the other, and show its name if somebody watches."""
     steps: dict[str, Callable[[], Any]] = {
         "drawing digits": partial(draw_digits, ROWS),
+        "changing digits": _augment,
         "reading CSV files": _read_csv,
         "notebook functions": _notebook,
     }
@@ -81,9 +82,15 @@ def _train(dtype: str, storage: str) -> None:
     network = Network([images.shape[1], 10, 10], dtype)
     examples = images, labels
     fit(network, examples, validation=examples, iterations=1, storage=storage, progress=False)
+    fit(network, examples, epochs=1, batch_size=16, storage=storage, progress=False)
     network.predict(images)
     network.predict_proba(images)
     network.accuracy(images, labels)
+
+
+def _augment() -> None:
+    images, _ = draw_digits(ROWS)
+    ELASTIC.apply(images)
 
 
 def _notebook() -> None:
