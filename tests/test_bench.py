@@ -30,16 +30,27 @@ SLACK = 0.3
 PLANTED = """
 import sys, planted
 from fastdigit.cli import main
-planted.everyone()
+planted.in_the_table()
 sys.exit(main(sys.argv[1:]))
 """
+ONE_OF_OURS = """
+
+def _plain(task: Task) -> Contender:
+    return Kernels(task, "numpy", "float32")
+
+
+for _name in set(CONTENDERS) - {BASE, REFERENCE}:
+    del CONTENDERS[_name]  # type: ignore[attr-defined]
+CONTENDERS["ours"] = _plain  # type: ignore[index]
+"""
+"""Written below the table of contenders: one that needs no compiler, to make the test short."""
 SLOWED = """
 
 def _slowed(given):
     def slowly(*arguments):
         import time
 
-        time.sleep(0.004)
+        time.sleep(0.01)
         return given(*arguments)
 
     return slowly
@@ -47,6 +58,7 @@ def _slowed(given):
 
 sgd = _slowed(sgd)
 """
+"""Written below the optimizers."""
 
 
 def run(words, places=(ROOT,), **options):
@@ -72,7 +84,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ran(data, tmp_path_factory):
-    """One run of the notebook, the reference, one that is right, and all that are wrong."""
+    """One run of the notebook, one that is right, and some that are wrong."""
     output = tmp_path_factory.mktemp("result") / "result.json"
     words = ["--suite", "iteration", "--seconds", "0.5", "--threads", available_threads()]
     done = run(["-c", PLANTED, "bench", data, *words, "-o", output])
@@ -82,14 +94,12 @@ def ran(data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
-    """A repository of fastdigit with two contenders of ours, slowed down since the commit."""
+    """A repository of fastdigit with one contender of ours, slowed down since the commit."""
     root = tmp_path_factory.mktemp("repository")
     package = Path(fastdigit.__file__).parent
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(package, root / "fastdigit", ignore=ignored)
+    shutil.copytree(package, root / "fastdigit", ignore=shutil.ignore_patterns("__pycache__"))
     with (root / "fastdigit/measure/contenders.py").open("a") as file:
-        file.write("\nfor _name in list(CONTENDERS):\n    if _name not in (BASE, REFERENCE, ")
-        file.write('"sparse-f32"):\n        del CONTENDERS[_name]  # type: ignore\n')
+        file.write(ONE_OF_OURS)
     identity = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"]
     for words in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "before"]):
         subprocess.run(["git", "-C", root, *words], check=True)
@@ -129,11 +139,9 @@ class TestRun:
     def test_wrong_kernels_get_no_time(self, ran, result):
         done, _ = ran
         assert done.returncode == 1
-        assert "error: no time for last_row_missed" in done.stderr
+        assert "fastdigit: error: no time for " in done.stderr
         found = contenders(result)
-        wrong = set(planted.WRONG)
-        if available_threads() < 2:
-            wrong.remove("wrong_with_two_threads")
+        wrong = planted.some()
         assert {name for name, c in found.items() if c["refused"]} == wrong
         for name in wrong:
             assert found[name]["median_seconds"] is None
@@ -141,7 +149,7 @@ class TestRun:
             assert f"{name} has no time" in done.stdout
 
     def test_right_ones_get_one(self, ran, result):
-        for name in ("notebook", "reference-f64", "sparse-f32"):
+        for name in ("notebook", "sparse-f32"):
             found = contenders(result)[name]
             assert found["median_seconds"] > 0
             assert found["check"]["difference"] <= found["check"]["allowed"]
@@ -330,14 +338,14 @@ class TestAgainstARevision:
         (question,) = json.loads((tmp_path / "now.json").read_text())["questions"]
         earlier, now = question["contenders"]
         assert earlier["name"] == question["base"]
-        assert now["ratio"]["median"] < 0.5
+        assert now["ratio"]["median"] < 0.8
         if question["busy"]:
             # No verdict where the machine is busy; that there would be one, test_verdicts sees.
             assert done.returncode == 0
             assert "machine busy" in done.stdout
         else:
             assert done.returncode == 1
-            assert "sparse-f32: slower than the baseline by more than 5%" in done.stderr
+            assert "ours: slower than the baseline by more than 5%" in done.stderr
         assert len(self.worktrees(repository)) == 1
 
     def test_interrupted(self, repository, data, tmp_path):
@@ -364,7 +372,7 @@ class TestAgainstARevision:
 
     def test_no_such_revision(self, repository, data):
         words = ["-m", "fastdigit", "bench", data, "--baseline", "no-such-revision"]
-        done = run(words, [repository])
+        done = run(words, [repository], cwd=repository)
         assert done.returncode == 1
         assert "error: git rev-parse failed" in done.stderr
 

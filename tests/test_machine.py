@@ -31,6 +31,27 @@ def test_facts_are_json_and_quick():
     assert found["date"].endswith("+00:00")
 
 
+def test_facts_of_a_benchmark():
+    found = machine()
+    cpu = found["cpu"]
+    assert cpu["affinity"] is None or len(cpu["affinity"]) == cpu["cores_allowed"]
+    assert found["steal_since_start"] is None or 0 <= found["steal_since_start"] < 1
+    assert found["blas_library"] is None or found["blas_library"]["name"]
+
+
+def test_hits_of_the_cache(output_of):
+    told = output_of(
+        "import fastdigit as fd\n"
+        "from fastdigit.measure.machine import compiled\n"
+        "import fastdigit.kernels.fused\n"
+        "print(compiled())\n"
+        "network = fd.Network([4, 3, 2])\n"
+        "network.predict(fd.make_digits(3).images[:, :4])\n"
+        "print(sum(compiled().values()) > 0)"
+    )
+    assert told == ["None", "True"]
+
+
 def test_nothing_personal():
     found = texts(machine())
     assert not [text for text in found if text.startswith("/") or str(Path.home()) in text]
@@ -46,6 +67,8 @@ def test_missing_sources(monkeypatch):
     assert found["cpu"]["governor"] == "unknown"
     assert found["memory"] == {"total_gb": None, "available_gb": None}
     assert found["git_revision"] is None
+    assert found["steal_since_start"] is None
+    assert found["cpu"]["hyperthreads"] is None
 
 
 def test_numba_is_not_imported_for_its_facts():

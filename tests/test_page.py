@@ -135,7 +135,28 @@ def test_nothing_is_lost_where_nothing_is(document):
     alone = copy.deepcopy(document)
     alone["questions"] = alone["questions"][:1]
     words = "".join(shown(alone).words)
-    assert "Nowhere in this run: no contender beats fastdigit in any of 1 question." in words
+    assert "Nowhere in this run: no contender beats fastdigit in 1 question." in words
+
+
+def test_nothing_is_claimed_of_a_busy_machine(document):
+    busy = copy.deepcopy(document)
+    first = busy["questions"][0]
+    first["busy"] = "machine busy: 0 of 15 rounds were undisturbed"
+    for contender in first["contenders"]:
+        contender["verdict"] = None
+    found = shown(busy)
+    title = re.search(r"<h1>(.*?)</h1>", found.text)[1]
+    assert title.endswith("as fast as the notebook (no verdict)")
+    words = "".join(found.words)
+    assert "No verdict is given: machine busy: 0 of 15 rounds were undisturbed" in words
+
+
+def test_a_close_call_is_called_so(document):
+    close = copy.deepcopy(document)
+    for contender in close["questions"][0]["contenders"]:
+        contender["verdict"] = "too close to call"
+    title = re.search(r"<h1>(.*?)</h1>", page(Entry(close)))[1]
+    assert title == "sparse-f32 and the notebook are too close to call"
 
 
 def test_every_round_is_a_dot(document, whole):

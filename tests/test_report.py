@@ -78,6 +78,14 @@ def test_what_is_no_json_is_refused_in_one_sentence(content, said, tmp_path, cap
     assert not (tmp_path / "out").exists()
 
 
+def test_what_pytest_wrote_and_is_not_ours(tmp_path, capsys):
+    path = tmp_path / "pytest.json"
+    path.write_text('{"benchmarks": [], "machine_info": {}}')
+    assert report(path) == 0
+    assert "this is no JSON that pytest" in capsys.readouterr().err
+    assert "A fastdigit result without times" in (tmp_path / "report.html").read_text()
+
+
 def test_a_missing_file(tmp_path, capsys):
     assert report(tmp_path / "no.json") == 1
     assert "no.json" in capsys.readouterr().err

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fastdigit.jit import njit
 from fastdigit.kernels.parallel import PIECES, run
-from fastdigit.kernels.simd import advance
+from fastdigit.kernels.simd import advance, prefetch
 from fastdigit.kernels.strips import add_deltas, add_pixels, load_pair, store_pair
 
 Pointer = Any
@@ -26,6 +26,10 @@ MOST_FEATURES = 2 * 65536
 """The number of a pair of columns has 16 bits."""
 MOST_ROWS = 65536
 """And so has the row of an image in its batch."""
+ROWS_AHEAD = 4
+"""Images between the one whose entries are fetched into the cache and the one that is listed: their
+order is random, and so are their places in memory."""
+ENTRIES_OF_LINE = 16
 
 
 def compress(
@@ -116,6 +120,9 @@ def list_entries(
     for c in range(columns):
         counts[c] = 0
     for row in range(first, last):
+        soon = order[min(row + ROWS_AHEAD, last - 1)]
+        for e in range(starts[soon], starts[soon + 1], ENTRIES_OF_LINE):
+            prefetch(advance(entries, e))
         image = order[row]
         for e in range(starts[image], starts[image + 1]):
             entry = np.int64(entries[e])

@@ -64,8 +64,10 @@ def score(
             row = first + i
             image = work.numbers[job.order_at + work.first_image + row] if row < work.filled else 0
             labels[i] = work.numbers[job.labels_at + image] if row < work.filled else -1
-            for o in range(classes):
-                logits[o * width + i] = work.floats[_place(work, layer, layer.outputs_at, row, o)]
+        for o in range(classes):
+            column = advance(work.floats, _place(work, layer, layer.outputs_at, first, o))
+            for i in range(width):
+                logits[o * width + i] = column[i * layer.width]
         expected = load(labels, 0)
         counts = greater(expected, splat(logits, -1.0))
         target = logits_of(expected, logits, classes)
@@ -87,10 +89,10 @@ def score(
             y = select(equal(expected, splat(logits, o)), hit, spread)
             delta = subtract(load(logits, o * width), y)
             store(logits, o * width, select(counts, delta, zero))
-        for i in range(width):
-            for o in range(classes):
-                at = _place(work, layer, layer.deltas_at, first + i, o)
-                work.floats[at] = logits[o * width + i]
+        for o in range(classes):
+            column = advance(work.floats, _place(work, layer, layer.deltas_at, first, o))
+            for i in range(width):
+                column[i * layer.width] = logits[o * width + i]
 
 
 @njit(inner=True)

@@ -15,6 +15,7 @@ from fastdigit.kernels.simd import (
     Vector,
     at_vector,
     constant,
+    fetched,
     operation,
     read,
     shuffled,
@@ -111,15 +112,7 @@ def fetch_early(typing: Any, blocks: Any, block: Any, like: Any) -> Any:
         start, block, _ = arguments
         row = ir.VectorType(context.get_value_type(blocks.dtype), vector.lanes)
         first, _ = _columns(builder, start, block, row)
-        address = builder.bitcast(first, ir.IntType(8).as_pointer())
-        number = ir.IntType(32)
-        name = "llvm.prefetch.p0i8"
-        function = builder.module.globals.get(name)
-        if function is None:
-            kind = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
-            function = ir.Function(builder.module, kind, name)
-        # For reading, into all caches, data.
-        builder.call(function, [address, number(0), number(3), number(1)])
+        fetched(builder, first)
         return context.get_dummy_value()
 
     return types.none(blocks, types.int64, like), generate

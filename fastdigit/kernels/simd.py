@@ -199,6 +199,30 @@ def splat(typing: Any, start: Any, number: Any) -> Any:
     return vector(start, types.float64), generate
 
 
+def fetched(builder: Any, address: Any) -> None:
+    """Have the processor bring the line at an address into its caches; it need not exist."""
+    address = builder.bitcast(address, ir.IntType(8).as_pointer())
+    number = ir.IntType(32)
+    name = "llvm.prefetch.p0i8"
+    function = builder.module.globals.get(name)
+    if function is None:
+        kind = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
+        function = ir.Function(builder.module, kind, name)
+    # For reading, into all caches, data.
+    builder.call(function, [address, number(0), number(3), number(1)])
+
+
+@operation
+def prefetch(typing: Any, start: Any) -> Any:
+    """Have the processor bring the line at a pointer into its caches; it need not exist."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        fetched(builder, arguments[0])
+        return context.get_dummy_value()
+
+    return types.none(start), generate
+
+
 # --- arithmetic, lane by lane --------------------------------------------------------------------
 
 add = _lanewise("fadd")

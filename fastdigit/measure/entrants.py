@@ -13,6 +13,8 @@ from fastdigit.measure.worker import Worker
 
 TURN = 0.03
 """Seconds that a turn lasts at least: enough to see a per cent, little enough for many rounds."""
+TRIALS = 4
+"""Turns that are tried to find out how many repetitions one needs."""
 MOST_REPETITIONS = 10_000
 
 
@@ -98,15 +100,19 @@ def admit(
 
 
 def fill(seat: Seat, repetitions: int | None = None) -> None:
-    """Let a turn have so many repetitions; by default as many as make it long enough."""
+    """Let a turn have so many repetitions; by default as many as make it long enough.
+
+    The fastest of several trials tells how many these are: one that was disturbed would make turns
+    too short, and a mean of fewer repetitions is disturbed less often than others are.
+    """
     seat.repetitions = repetitions or 1
-    if repetitions or seat.refused:
-        return
-    while (turn := seat.step(warm_up=1)) and (seconds := sum(turn.seconds)) < TURN:
-        if seat.repetitions == MOST_REPETITIONS:
-            break
-        enough = math.ceil(1.1 * seat.repetitions * TURN / seconds)
-        seat.repetitions = min(max(enough, 2 * seat.repetitions), MOST_REPETITIONS)
+    seconds: list[float] = []
+    while repetitions is None and len(seconds) < TRIALS and not seat.refused:
+        if turn := seat.step(warm_up=1):
+            seconds.append(min(turn.seconds))
+            seat.repetitions = min(math.ceil(TURN / min(seconds)), MOST_REPETITIONS)
+            if min(seconds) > 4 * TURN:
+                break
 
 
 def _recorded(check: Check) -> Checked:

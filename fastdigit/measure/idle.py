@@ -23,7 +23,10 @@ from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.transposition import lanes_of
 
 UNDISTURBED = 0.8
-"""Speed of the slowest processor from which on a machine counts as undisturbed."""
+"""Speed of the slowest processor from which on a machine counts as undisturbed. A core that is
+shared has 0.5 to 0.7; but the clock, too, goes down with what strangers do elsewhere on the chip:
+of 2,200 looks at a busy virtual machine, half had less than 0.83 of the fastest, and a tenth more
+than 0.87."""
 CHAINS = (0,) * 6
 """Multiply-adds side by side: as many as keep either kind of processor busy; see `probes`."""
 ROUNDS = 25_000

@@ -130,12 +130,14 @@ def ask(
             if base in names and not (first := seats[names.index(base)]).refused:
                 twin = first.entrant._replace(name=AGAIN.format(base))
                 seats.append(admit(twin, task, checked, facts))
+            bar.update()
         with _bar(100, "timing", progress) as bar, _spent(parts, "time"):
             _play(seats, base, budget, seed, watch, parts, bar)
     finally:
-        for seat in seats:
-            if seat.worker:
-                seat.worker.kill()
+        with _spent(parts, "build"):
+            for seat in seats:
+                if seat.worker:
+                    seat.worker.kill()
     again = seats.pop() if len(seats) > len(entrants) else None
     return answer.question(topic, seats, again, base, task.threads, budget.least_rounds, seed)
 
@@ -153,6 +155,9 @@ def _play(
     began, waited = time.monotonic(), parts.get("wait", 0.0)
     for seat in seats:
         fill(seat, budget.repetitions)
+    twins = [seat for seat in seats if seat.entrant.name in (base, AGAIN.format(base))]
+    for seat in twins:
+        seat.repetitions = max(twin.repetitions for twin in twins)
     order = random.Random(seed)
     rounds, look_at = 0, budget.least_rounds
     while rounds < budget.least_rounds or time.monotonic() - began < budget.seconds:

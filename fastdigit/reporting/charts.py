@@ -18,6 +18,8 @@ LONGEST, NARROW = 44, 36
 MOST_DOTS = 250
 """In a row; of more, evenly many are left out."""
 TALL = 300
+AIR = 1.5
+"""Room around the points of the roofline, as a factor."""
 SERIES = 7
 """Looks of lines and dots that can be told apart."""
 LABEL = 15
@@ -175,9 +177,9 @@ def roofline(
     top = max((roof.rate for roof in roofs if not roof.slope), default=1.0)
     ridges = [top / roof.rate for roof in roofs if roof.slope and roof.rate > 0]
     intensities = [point.intensity for point in reached]
-    x = axis([*intensities, *ridges], "", True)
+    x = axis([*intensities, *ridges], "", True, AIR)
     rates = [rate for point in reached for rate in (point.rate, point.limit)]
-    y = axis([*rates, top, *(roof.rate for roof in roofs if not roof.slope)], "", True)
+    y = axis([*rates, top, *(roof.rate for roof in roofs if not roof.slope)], "", True, AIR)
     stretches, legend = [], []
     slopes = 0
     for roof in roofs:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastdigit.errors import DataError
 
-LONGEST = 200
+LONGEST = 400
 """Characters of a text that are shown, and of a name."""
 
 

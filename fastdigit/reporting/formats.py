@@ -10,6 +10,8 @@ NOTHING = "\N{EN DASH}"
 TIMES = "\N{MULTIPLICATION SIGN}"
 SHORT = 6
 """Characters of a number that is written in full."""
+MANY = 12
+"""Entries of a list or an object that are shown."""
 DIGITS = 3
 """Significant ones; whole numbers keep all of theirs."""
 
@@ -176,3 +178,17 @@ def ideal(times: tuple[Entry, Entry], steps: tuple[Entry, Entry]) -> Piece:
         return NOTHING
     value = gained.value / possible.value
     return Number(percent(value), value, f"{gained.source} / ({possible.source})")
+
+
+def anything(entry: Entry) -> Text:
+    """Return a fact of whatever kind; of a list or an object, its first entries."""
+    if isinstance(entry.value, bool):
+        return "yes" if entry.value else "no"
+    if entry.number is not None:
+        return figure(entry)
+    if entry.names:
+        named = ((f"{name} ", entry[name]) for name in entry.names[:MANY])
+    else:
+        named = (("", one) for one in list(entry)[:MANY])
+    listed = ", ".join(f"{name}{plain(anything(one))}" for name, one in named)
+    return listed or entry.text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastdigit.reporting import answers, questions
 from fastdigit.reporting.answers import setting
-from fastdigit.reporting.answers.speed import pace
+from fastdigit.reporting.answers.speed import NO_VERDICT, UNSURE, pace, verdict
 from fastdigit.reporting.entry import Entry
 from fastdigit.reporting.formats import plain, quotient, several
 from fastdigit.reporting.older import SCHEMA, current
@@ -76,7 +76,11 @@ def title(result: Entry) -> str:
         rival = next(iter(questions.others(question)), base)
         ratio = quotient(rival["median_seconds"], mine["median_seconds"])
     name = questions.spoken
-    return f"{name(mine)} is {plain(ratio)} as fast as {name(rival)}"
+    known = verdict(question, mine)
+    if known == UNSURE:
+        return f"{name(mine)} and {name(rival)} are {UNSURE}"
+    end = f" ({NO_VERDICT})" if known == NO_VERDICT else ""
+    return f"{name(mine)} is {plain(ratio)} as fast as {name(rival)}{end}"
 
 
 def warnings(document: Entry, result: Entry) -> list[str]:

@@ -39,12 +39,14 @@ class Axis(NamedTuple):
         return round(100 * min(max(found, 0.0), 1.0), 2)
 
 
-def axis(values: Iterable[float], unit: str = "", logarithmic: bool | None = None) -> Axis:
+def axis(
+    values: Iterable[float], unit: str = "", logarithmic: bool | None = None, margin: float = MARGIN
+) -> Axis:
     """Return an axis for values above 0: from 0, or logarithmic where they lie far apart."""
     found = [value for value in values if value > 0] or [1.0]
     low, high = min(found), max(found)
     if high / low > WIDE if logarithmic is None else logarithmic:
-        bare = Axis(low / MARGIN, high * MARGIN, True)
+        bare = Axis(low / margin, high * margin, True)
         numbers = logarithmic_ticks(bare.low, bare.high)
     else:
         bare = Axis(0.0, high * MARGIN, False)

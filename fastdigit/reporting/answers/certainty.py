@@ -28,7 +28,11 @@ def answer(result: Entry) -> Section:
             )
         )
     blocks.append(_machine(result))
-    blocks += [Note(f"{questions.name(q)}: {q['busy'].text}") for q in asked if q["busy"].text]
+    blocks += [
+        Note(f"No verdict on {suite(q).lower()}, {questions.name(q)}: {q['busy'].text}")
+        for q in asked
+        if q["busy"].text
+    ]
     return Section("sure", QUESTION, _sentence(asked), blocks)
 
 

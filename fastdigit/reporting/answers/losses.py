@@ -52,7 +52,9 @@ def _sentence(asked: list[Entry], slower: list[Loss], starts: int) -> Text:
         else ""
     )
     if not slower:
-        return f"Nowhere in this run: no contender beats fastdigit in any of {work}.{start}"
+        if not any(map(questions.rivals, asked)):
+            return f"Nowhere in {work}, in which no other library took part.{start}"
+        return f"Nowhere in this run: no contender beats fastdigit in {work}.{start}"
     worst = max(slower, key=lambda loss: median(loss.mine) / median(loss.other))
     return (
         f"{formats.several(len(slower), 'time is', 'times are')} better than ours in {work}; the "

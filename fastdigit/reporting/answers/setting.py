@@ -11,8 +11,6 @@ FINGERPRINT = 16
 """Characters that are shown of it."""
 ACCOUNTED = 0.97
 """Share of the wall time that the parts should add up to."""
-MANY = 12
-"""Settings that are shown."""
 
 
 def answer(result: Entry) -> Section:
@@ -115,24 +113,32 @@ def _facts(result: Entry) -> list[tuple[str, Text]]:
     return [
         ("command", settings["command"].text),
         *(
-            (name.replace("_", " "), _any(settings[name]))
-            for name in [key for key in settings.names if key not in named][:MANY]
+            (name.replace("_", " "), formats.anything(settings[name]))
+            for name in [key for key in settings.names if key not in named][: formats.MANY]
         ),
-        *((f"data: {name.replace('_', ' ')}", _datum(data[name])) for name in data.names[:MANY]),
+        *(
+            (f"data: {name.replace('_', ' ')}", _datum(data[name]))
+            for name in data.names[: formats.MANY]
+        ),
         ("processor", cpu["model"].text),
         (
             "cores allowed",
             (formats.figure(cpu["cores_allowed"]), " of ", formats.figure(cpu["cores"])),
         ),
-        ("affinity", _any(cpu["affinity"])),
+        ("quota of processors", formats.anything(cpu["quota"])),
+        ("threads of a core", formats.anything(cpu["hyperthreads"])),
+        ("affinity", formats.anything(cpu["affinity"])),
         ("caches", ", ".join(f"{k} {cpu['caches'][k].text}" for k in cpu["caches"].names)),
-        ("vector instructions", _any(cpu["vectors"])),
+        ("vector instructions", formats.anything(cpu["vectors"])),
+        ("stolen since the machine started", formats.share(machine["steal_since_start"])),
         ("governor", cpu["governor"].text),
-        ("virtual machine", _any(cpu["hypervisor"])),
+        ("virtual machine", formats.anything(cpu["hypervisor"])),
         ("memory", formats.figure(memory["total_gb"], " GB")),
         ("system", machine["system"].text),
         ("BLAS", " ".join(machine["blas"][k].text for k in machine["blas"].names)),
+        ("BLAS library", formats.anything(machine["blas_library"])),
         ("BLAS threads", formats.figure(machine["blas_threads"])),
+        ("compiled code", formats.anything(machine["compiled"])),
         ("threading layer", machine["threading_layer"].text),
         (
             "versions",
@@ -148,17 +154,4 @@ def _datum(entry: Entry) -> Text:
         return entry.text[:FINGERPRINT]
     if entry.path.split(".")[-1].startswith("share"):
         return formats.share(entry)
-    return _any(entry)
-
-
-def _any(entry: Entry) -> Text:
-    """Return a fact of whatever kind."""
-    if isinstance(entry.value, bool):
-        return "yes" if entry.value else "no"
-    if entry.number is not None:
-        return formats.figure(entry)
-    if isinstance(entry.value, list):
-        return ", ".join(plain(_any(one)) for one in list(entry)[:MANY])
-    if isinstance(entry.value, dict):
-        return ", ".join(f"{key} {plain(_any(entry[key]))}" for key in entry.names[:MANY])
-    return entry.text
+    return formats.anything(entry)

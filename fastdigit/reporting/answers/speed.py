@@ -4,7 +4,7 @@ from fastdigit.reporting import formats, questions
 from fastdigit.reporting.charts import Point, Row, dots
 from fastdigit.reporting.entry import Entry
 from fastdigit.reporting.formats import NOTHING, Text, plain
-from fastdigit.reporting.parts import Block, Chart, Fold, Key, Missing, Section, Table
+from fastdigit.reporting.parts import Block, Chart, Fold, Key, Missing, Note, Section, Table
 from fastdigit.reporting.questions import contender_name, median, spoken
 
 LEGEND = (
@@ -16,6 +16,8 @@ LEGEND = (
 )
 UNSURE = "too close to call"
 """One of the verdicts; see `fastdigit.measure.result.Verdict`."""
+NO_VERDICT = "no verdict"
+"""Where none is given, the question says why."""
 FACTS = 8
 """Further columns that are shown."""
 LONGEST = 4
@@ -68,7 +70,8 @@ def summary(question: Entry) -> Text:
         return (f"{spoken(mine)} ", *took, *beside, ".")
     ratio = mine["ratio"]
     ends = formats.interval(formats.times(ratio["low"]), formats.times(ratio["high"]))
-    unsure = f", {UNSURE}" if mine["verdict"].text == UNSURE else ""
+    known = verdict(question, mine)
+    unsure = f", {known}" if known in (UNSURE, NO_VERDICT) else ""
     sure = () if ends == NOTHING else (" (99 % interval ", *ends, f"{unsure})")
     return (
         f"{spoken(mine)} is ",
@@ -99,6 +102,8 @@ def shown(question: Entry) -> list[Block]:
     if not questions.timed(question):
         return [Missing("No contender has a time here. To time them:", COMMAND)]
     blocks: list[Block] = [chart(question), table(question)]
+    if question["busy"].text:
+        blocks.insert(0, Note(f"No verdict is given: {question['busy'].text}"))
     facts = further(question)
     return [*blocks, Fold("What else was measured", [facts])] if facts.rows else blocks
 
@@ -190,7 +195,7 @@ def verdict(question: Entry, contender: Entry) -> str:
     """Return faster, slower or too close to call, or why nothing is said."""
     if contender["name"].text == question["base"].text:
         return "the base"
-    return contender["verdict"].text or question["busy"].text or NOTHING
+    return contender["verdict"].text or (NO_VERDICT if question["busy"].text else NOTHING)
 
 
 def further(question: Entry) -> Table:
@@ -216,9 +221,7 @@ def _value(fact: Entry, name: str) -> formats.Piece:
         if "accuracy" in name.lower() and 0 <= fact.number <= 1:
             return formats.accuracy(fact)
         return formats.figure(fact)
-    if isinstance(fact.value, bool):
-        return "yes" if fact.value else "no"
-    return fact.text or NOTHING
+    return plain(formats.anything(fact)) or NOTHING
 
 
 def _repetition(question: Entry) -> str:

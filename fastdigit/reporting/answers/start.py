@@ -114,4 +114,4 @@ def _table(found: list[Entry]) -> Table:
         ]
         for c in found
     ]
-    return Table("Each timed on its own, in a new process", headings, rows)
+    return Table("What comes before the first result; each timed on its own", headings, rows)
