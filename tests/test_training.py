@@ -441,7 +441,7 @@ def test_interrupt_by_control_c():
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt) as raised:
-        fit(network, examples(), iterations=10_000_000, progress=False)
+        fit(network, examples(), iterations=500_000, progress=False)
     timer.join()
     done = len(raised.value.history)
     assert done > 0

@@ -16,6 +16,8 @@ for dtype, storage, threads in product(("float32", "float64"), ("dense", "sparse
     network = Network([784, 20, 12, 10], dtype)
     data = digits.images, digits.labels
     fit(network, data, iterations=2, storage=storage, threads=threads, progress=False)
+    fit(network, data, epochs=1, batch_size=64, augment="elastic", dropout=0.1, optimizer="adam",
+        storage=storage, threads=threads, progress=False)
     network.predict(digits.images, threads=threads)
     network.predict_proba(digits.images, threads=threads)
 print(sorted(path.name for path in set(cache_directory().rglob("*")) - before))
