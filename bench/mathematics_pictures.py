@@ -84,7 +84,11 @@ def activations():
         activation = ACTIVATIONS[name]
         a = activation.function(z)
         # The leaky ReLU lies on the ReLU wherever z > 0.
-        style = {"color": colour, "linestyle": "--" if name == "leaky_relu" else "-", "label": label}
+        style = {
+            "color": colour,
+            "linestyle": "--" if name == "leaky_relu" else "-",
+            "label": label,
+        }
         function.plot(z, a, **style)
         slope.plot(z, activation.derivative(a).astype(float), **style)
     function.set(xlabel="z", ylabel="a", ylim=(-1.2, 2.2))

@@ -118,8 +118,14 @@ def ask(kind, number, task, options, watch, parts):
     from functools import partial
 
     from fastdigit.measure import paired
-    from fastdigit.measure.contenders import CONTENDERS
-    from fastdigit.measure.suites.iteration import agreement
+    from fastdigit.measure.contenders import CONTENDERS, REFERENCE
+    from fastdigit.measure.suites.iteration import CHECKED, apart, weights
+
+    right = weights(CONTENDERS[REFERENCE], task)
+
+    def check(worker):
+        worker.step(CHECKED)
+        return apart(worker.parameters(), right, worker.ready.dtype)
 
     began = time.perf_counter()
     make, dtype = CONTENDERS[options.contender], f"float{options.contender[-2:]}"
@@ -134,7 +140,7 @@ def ask(kind, number, task, options, watch, parts):
         ),
         entrants,
         task,
-        agreement(task),
+        check,
         BASE,
         budget=paired.Budget(seconds=options.seconds, least_rounds=20, width=options.width),
         seed=options.seed + number,

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Sequence
+from numbers import Integral
 from os import PathLike
 from typing import Any, Literal, get_args
 
@@ -14,6 +15,9 @@ from fastdigit.errors import DataError
 from fastdigit.kernels import check_activation, classify, parameters
 
 Init = Literal["he", "uniform"]
+
+SEEDS = 2**32
+"""Below this are those that NumPy takes."""
 
 
 class Views(tuple[npt.NDArray[Any], ...]):
@@ -71,10 +75,7 @@ class Network:
         self.sizes = _checked_sizes(sizes)
         check_activation(activation)
         self.activation = activation
-        kind = np.dtype(dtype)
-        if kind not in (np.float32, np.float64):
-            raise ValueError(f"dtype={dtype!r}; a network is 'float32' or 'float64'")
-        self._lay_out(np.empty(parameters.count(self.sizes), kind))
+        self._lay_out(np.empty(parameters.count(self.sizes), _checked_dtype(dtype)))
         self._initialise(seed, init)
 
     def _lay_out(self, flat: npt.NDArray[Any]) -> None:
@@ -84,6 +85,8 @@ class Network:
     def _initialise(self, seed: int, init: str) -> None:
         if init not in get_args(Init):
             raise ValueError(f"init={init!r}; weights begin as 'he' or 'uniform'")
+        if not isinstance(seed, Integral) or not 0 <= seed < SEEDS:
+            raise ValueError(f"seed={seed!r}; it must be a whole number from 0 and below {SEEDS}")
         # RandomState, unlike Generator, promises the same stream in every NumPy; and uniform
         # numbers, unlike normal ones, need no logarithm of the C library.
         random = np.random.RandomState(seed)
@@ -182,12 +185,21 @@ class Network:
         return inputs, expected
 
     def _inputs(self, images: npt.ArrayLike) -> npt.NDArray[Any]:
+        if hasattr(images, "images"):
+            raise DataError("this is a whole data set; pass its images: predict(data.images)")
         inputs = as_images(images)
         if inputs.shape[1] != self.sizes[0]:
             raise DataError(
                 f"the images have {inputs.shape[1]} pixels each, "
                 f"but the network has {self.sizes[0]} inputs"
             )
+        if inputs.dtype.kind == "f" and inputs.dtype.itemsize > self.dtype.itemsize:
+            largest = np.finfo(self.dtype).max
+            if inputs.size and max(-inputs.min(), inputs.max()) > largest:
+                raise DataError(
+                    f"there are pixels beyond {largest:.3g}, the largest number of a {self.dtype} "
+                    "network; scale the images to 0..1"
+                )
         return inputs
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -221,6 +233,16 @@ class Network:
         sizes = "-".join(map(str, self.sizes))
         count = self.parameters.size
         return f"<Network {sizes}, {self.activation}, {self.dtype}, {count:,} parameters>"
+
+
+def _checked_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = None
+    if kind not in (np.float32, np.float64):
+        raise ValueError(f"dtype={dtype!r}; a network is 'float32' or 'float64'")
+    return kind
 
 
 def _checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:

@@ -44,7 +44,16 @@ def write_whole(path: Path, content: bytes) -> None:
 
     A link is followed. What is no ordinary file, such as a pipe or a device, is written to.
     """
-    path = Path(os.path.realpath(path))
+    try:
+        _write_whole(Path(os.path.realpath(path)), content)
+    except OSError as error:
+        # A full disk, unlike a missing directory, does not say where it is.
+        raise (
+            error if error.filename else OSError(error.errno, error.strerror, str(path))
+        ) from error
+
+
+def _write_whole(path: Path, content: bytes) -> None:
     if path.exists() and not path.is_file():
         path.write_bytes(content)
         return

@@ -49,6 +49,15 @@ GOLDEN_ACTIVATIONS = {
 }
 """Checksums of a gradient and of probabilities."""
 
+GOLDEN_BATCHES = {
+    "sgd": [4291593728, 539370709],
+    "momentum": [2314561271, 33257526],
+    "nesterov": [4009016976, 833116923],
+    "adam": [186086782, 714823627],
+}
+"""Checksums of weights and losses after training with batches in float32, dense or sparse: pixels
+that are 0 change no sum."""
+
 GOLDEN_DIGITS = 2457736734
 
 NETWORKS = {"classic": ((784, 10, 10), 50), "deep": ((20, 17, 11, 3), 2100)}
@@ -107,6 +116,32 @@ def activated(activation, dtype, threads):
     return checksums(gradient, network.predict_proba(images, threads=threads))
 
 
+CHOICES = {
+    "sgd": {"learning_rate": 0.25, "schedule": "cosine", "l1": 2**-12},
+    "momentum": {"learning_rate": 0.0625, "schedule": "step"},
+    "nesterov": {"learning_rate": 0.0625, "schedule": "linear", "label_smoothing": 0.125},
+    "adam": {"learning_rate": 2**-7, "dropout": 0.25, "l2": 2**-9, "augment": "elastic"},
+}
+
+
+def batches(optimizer, storage, threads):
+    """Return checksums of the weights and the losses after three epochs with batches."""
+    network, images, labels = given("classic", "float32", "tanh")
+    history = fd.fit(
+        network,
+        (images, labels),
+        epochs=3,
+        batch_size=16,
+        optimizer=optimizer,
+        **CHOICES[optimizer],
+        storage=storage,
+        threads=threads,
+        progress=False,
+    )
+    assert (history.storage, history.threads) == (storage, threads)
+    return checksums(network.parameters, history.loss)
+
+
 def multiply_add(source, out):
     p = pointer(source)
     store(pointer(out), 0, fma(load(p, 0), load(p, 16), load(p, 32)))
@@ -136,6 +171,10 @@ def answer(threads):
     bits |= {
         f"{activation} {dtype}": [activated(activation, dtype, k) for k in threads]
         for activation, dtype in itertools.product(ACTIVATIONS[1:], ("float32", "float64"))
+    }
+    bits |= {
+        optimizer: [batches(optimizer, ("dense", "sparse")[k % 2], k) for k in threads]
+        for optimizer in CHOICES
     }
     digits = zlib.crc32(fd.make_digits(200, seed=1).images.tobytes())
     print(json.dumps([bits, digits, instructions(), sines()]))
@@ -221,7 +260,7 @@ def test_the_same_bits_everywhere(name, children):
     finished = children[name].result()
     assert finished.returncode == 0, finished.stderr
     bits, digits, found, library = json.loads(finished.stdout.splitlines()[-1])
-    expected = GOLDEN | GOLDEN_ACTIVATIONS
+    expected = GOLDEN | GOLDEN_ACTIVATIONS | GOLDEN_BATCHES
     for case, runs in bits.items():
         assert runs == [expected[case]] * len(child.threads), case
     assert bits.keys() == expected.keys()

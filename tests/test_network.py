@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastdigit.kernels
-from fastdigit import DataError, Dataset, Network
+from fastdigit import DataError, Dataset, Network, make_digits
 from fastdigit.kernels import reference
 
 
@@ -228,3 +228,28 @@ def test_data_sets_have_the_arrays_a_network_takes():
     data = Dataset(drawn_images(), np.arange(20) % 5)
     network = Network([12, 5])
     assert 0 <= network.accuracy(data.images, data.labels) <= 1
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "0", None])
+def test_wrong_seeds_are_named(seed):
+    with pytest.raises(ValueError, match="seed="):
+        Network([2, 2], seed=seed)
+
+
+def test_wrong_dtypes_are_named():
+    with pytest.raises(ValueError, match="dtype='bogus'; a network is 'float32'"):
+        Network([2, 2], dtype="bogus")
+
+
+@pytest.mark.parametrize("pixel", [1e300, -1e300])
+@pytest.mark.filterwarnings("ignore:the largest pixel")
+def test_pixels_too_large_for_the_type_are_refused(pixel):
+    images = np.full((3, 2), pixel)
+    with pytest.raises(DataError, match=r"beyond 3\.4e"):
+        Network([2, 2], "float32").predict(images)
+    assert Network([2, 2], "float64").predict(images).shape == (3,)
+
+
+def test_a_data_set_is_not_its_images():
+    with pytest.raises(DataError, match=r"predict\(data\.images\)"):
+        Network([784, 2]).predict(make_digits(3))

@@ -138,6 +138,15 @@ def test_nothing_is_lost_where_nothing_is(document):
     assert "Nowhere in this run: no contender beats fastdigit in 1 question." in words
 
 
+def test_questions_of_one_name_are_told_apart(document):
+    two = copy.deepcopy(document)
+    first = two["questions"][0] | {"name": "relu", "parameters": {"images": 1000}}
+    two["questions"] = [first, first | {"parameters": {"images": 41_000}}]
+    found = shown(two)
+    assert "One training iteration: relu, 1,000 images" in found.words
+    assert "One training iteration, relu, 41,000 images: sparse-f32 is " in found.words
+
+
 def test_nothing_is_claimed_of_a_busy_machine(document):
     busy = copy.deepcopy(document)
     first = busy["questions"][0]

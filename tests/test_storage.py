@@ -387,3 +387,9 @@ def test_what_a_foreign_file_is_gets_said(content, words, tmp_path):
     (tmp_path / "model").write_bytes(content + b" " * 100)
     with pytest.raises(DataError, match=words):
         Network.load(tmp_path / "model")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
+def test_a_full_device_is_named():
+    with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"):
+        Network([2, 2]).save("/dev/full")

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastdigit.cli import arguments
+from fastdigit.cli import arguments, bench_result
 from fastdigit.cli.streams import note, say
 from fastdigit.cli.timing import Parts, since_process_start
 from fastdigit.errors import DataError
-from fastdigit.measure.suites import SUITES, WITH_PEERS
+from fastdigit.measure.suites import SUITES
 
 if TYPE_CHECKING:
     from fastdigit.data import Dataset
@@ -146,16 +146,16 @@ def run(options: argparse.Namespace) -> None:
     with parts.part("data"):
         data = arguments.load(options, "train").head(options.rows)
         arguments.check_classes(data, CLASSES)
-        document = _document(options, data)
+        document = bench_result.begin(options, data)
         before = _earlier(options.baseline, document["data"])
     with parts.part("watch"):
         watch = Watch()
     revision = options.baseline if before is None else None
     with _place(revision, parts) as place:
-        wanted = "iteration" in options.suite and _seconds(options) >= ROOFLINE_FROM
+        wanted = "iteration" in options.suite and bench_result.seconds(options) >= ROOFLINE_FROM
         if place is None and wanted:
             with parts.part("roofline"):
-                document["roofline"] = _roofline(data, options.quiet)
+                document["roofline"] = bench_result.roofline(data, options.quiet)
         with parts.part("plan"):
             planned = _planned(options, data, place)
         try:
@@ -163,10 +163,10 @@ def run(options: argparse.Namespace) -> None:
                 document["questions"].append(question)
                 say(f"\n{bench_table.table(question)}")
         finally:
-            _finish(document, parts, steal.share())
-            _write(document, options.output)
+            bench_result.finish(document, parts, steal.share())
+            bench_result.write(document, options.output)
     say(f"\n{bench_table.footer(document)}")
-    _check_ours(document)
+    _check_ours(document, revision)
     if options.baseline is None:
         return
     if before is None:
@@ -175,61 +175,9 @@ def run(options: argparse.Namespace) -> None:
         if not regression.same_machine(document, before):
             note("the earlier result is of another machine: ratios to the base are compared")
         changes = regression.since_result(document, before)
-    say(f"\n{bench_table.changes(changes, options.baseline)}")
+    name = bench_result.baseline_name(options.baseline)
+    say(f"\n{bench_table.changes(changes, str(name))}")
     _fail(changes, options.threshold)
-
-
-def _document(options: argparse.Namespace, data: "Dataset") -> "Result":
-    from fastdigit.measure.machine import machine
-    from fastdigit.measure.peers import PACKAGES
-    from fastdigit.measure.result import SCHEMA, Result
-
-    if data.labels is None:
-        raise DataError(f"{data.source} has no labels, so nothing can be learned from it")
-    return Result(
-        schema=SCHEMA,
-        kind="bench",
-        machine=machine(PACKAGES if options.against else ()),
-        load_average_after=None,
-        steal=None,
-        settings={
-            "command": arguments.command(),
-            "suites": options.suite,
-            "against": options.against,
-            "baseline": options.baseline and Path(options.baseline).name,
-            "rows": options.rows,
-            "seconds": _seconds(options),
-            "seed": options.seed,
-            "threads": _threads(options),
-        },
-        data={
-            "source": Path(data.source).name,
-            "fingerprint": data.fingerprint,
-            "images": len(data),
-            "share_of_zeros": float((data.images == 0).mean()),
-        },
-        wall_seconds=0.0,
-        parts={},
-        roofline=None,
-        questions=[],
-    )
-
-
-def _threads(options: argparse.Namespace) -> int:
-    from fastdigit.measure.threads import allowed
-
-    threads: int = options.threads or allowed()
-    return threads
-
-
-def _seconds(options: argparse.Namespace) -> float:
-    """Return for how long to measure."""
-    if options.seconds is not None:
-        seconds: float = options.seconds
-        return seconds
-    return sum(SUITES[name].seconds for name in options.suite) * (
-        WITH_PEERS if options.against else 1.0
-    )
 
 
 def _earlier(baseline: str | None, data: dict[str, Any]) -> "Result | None":
@@ -273,7 +221,7 @@ def _planned(
     setting = Setting(
         data.images,
         np.asarray(data.labels),
-        _threads(options),
+        bench_result.threads(options),
         options.seed,
         options.against is not None,
         place,
@@ -292,7 +240,7 @@ def _answered(
     """Answer one question after the other; each gets its share of the time that is left."""
     from fastdigit.measure.suites.plan import Run
 
-    end = time.monotonic() + _seconds(options)
+    end = time.monotonic() + bench_result.seconds(options)
     for number, (plan, share) in enumerate(planned):
         left = max(0.0, end - time.monotonic())
         if not options.quiet:
@@ -306,64 +254,19 @@ def _answered(
         yield plan.answer(Run(seconds, options.seed, watch, parts.seconds, not options.quiet))
 
 
-def _roofline(data: "Dataset", quiet: bool) -> dict[str, Any]:
-    """Return what the machine can do, and what the kernels reach."""
-    from fastdigit.cli.roofline import status, timed
-    from fastdigit.measure.roofline import measure
-
-    with status() as tell:
-        shown = (lambda text: None) if quiet else tell
-        roofline = measure(told=shown)
-        iterations = timed(roofline, data, shown)
-    return {
-        "caches": roofline.caches,
-        "rates": [rates._asdict() for rates in roofline.rates],
-        "iterations": [
-            {
-                "storage": found.storage,
-                "dtype": found.work.dtype,
-                "threads": found.work.threads,
-                "seconds": found.seconds,
-                "limit_seconds": found.limit,
-                "share": found.limit / found.seconds,
-                "flops": found.flops,
-                "limit_flops": found.limit_flops,
-                "intensity": found.intensity,
-            }
-            for found in iterations
-        ],
-    }
-
-
-def _finish(document: "Result", parts: Parts, steal: float | None) -> None:
-    from fastdigit.measure.machine import load_average
-
-    document["load_average_after"] = load_average()
-    document["steal"] = steal
-    document["parts"] = parts.seconds
-    document["wall_seconds"] = since_process_start()
-
-
-def _write(document: "Result", output: Path | None) -> None:
-    """Write what there is, unless that is nothing."""
-    if output is None or not document["questions"]:
-        return
-    from fastdigit.storage import write_whole
-
-    write_whole(output, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
-    note(f"written: {output}")
-
-
-def _check_ours(document: "Result") -> None:
-    """Raise DataError if any of our contenders got no time."""
+def _check_ours(document: "Result", revision: str | None) -> None:
+    """Raise DataError if any of our contenders got no time; those of a revision may be wrong."""
     from fastdigit.measure.suites.plan import OURS
 
-    several = [c for question in document["questions"] for c in question["contenders"]]
-    earlier = {question["base"] for question in document["questions"]}
-    wrong = [c for c in several if c["refused"] and c["library"] == OURS]
-    names = dict.fromkeys(c["name"] for c in wrong if c["name"] not in earlier)
+    names = [
+        contender["name"]
+        for question in document["questions"]
+        for contender in question["contenders"]
+        if contender["refused"] and contender["library"] == OURS
+        if revision is None or contender["name"] != question["base"]
+    ]
     if names:
-        raise DataError(f"no time for {', '.join(names)}: see the reasons above")
+        raise DataError(f"no time for {', '.join(dict.fromkeys(names))}: see the reasons above")
 
 
 def _fail(changes: Sequence[Any], threshold: float) -> None:

@@ -31,7 +31,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 LONGEST_SPIN = 1.0
-NAP = 0.005
+NAP = 0.02
+"""Seconds without work after which threads count as asleep. On a busy machine one that spins may
+have to wait for a processor for 5 ms."""
 
 _contender: "Contender"
 """The one that lives in this child."""

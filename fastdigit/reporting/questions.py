@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from statistics import fmean
 
 from fastdigit.reporting.entry import Entry
+from fastdigit.reporting.formats import figure, plain
 
 OURS = {"fastdigit", "numba"}
 """Libraries that are this one: older results name what its kernels are compiled by."""
@@ -33,8 +34,11 @@ def of_suite(result: Entry, *suites: str) -> list[Entry]:
 
 
 def name(question: Entry) -> str:
-    """Return what a question is called."""
-    return question["name"].text or "a question without a name"
+    """Return what a question is called; with its number of images, which names may leave out."""
+    text = question["name"].text or "a question without a name"
+    images = question["parameters"]["images"]
+    counted = f"{plain(figure(images))} images"
+    return text if images.number is None or counted in text else f"{text}, {counted}"
 
 
 def contender_name(contender: Entry) -> str:

@@ -1,0 +1,51 @@
+"""Write the tables of docs/recipes.md: what each recipe does, and what was measured of it.
+
+usage: python bench/recipe_page.py [--page docs/recipes.md] [--results RESULT.json]
+
+The settings are those of `fastdigit.recipes`; the measurements those that
+bench/time_to_accuracy.py left in reports/time-to-accuracy/results.json, if it did.
+"""
+
+import argparse
+from pathlib import Path
+
+import markers
+
+from fastdigit.cli.recipe_options import described
+from fastdigit.recipes import RECIPES
+from fastdigit.reporting.tables import markdown_table
+
+RESULTS = Path("reports/time-to-accuracy/results.json")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add(
+        "--page", type=Path, default=Path("docs/recipes.md"), metavar="MD", help="(docs/recipes.md)"
+    )
+    return parser.parse_args()
+
+
+def main():
+    options = arguments()
+    markers.rewrite(options.page, parts())
+
+
+def parts():
+    """Return the parts of the page."""
+    return {"recipes: settings": settings()}
+
+
+def settings():
+    """Return the table of what each recipe does."""
+    rows = [
+        (name, recipe.about, "-".join(map(str, (784, *recipe.hidden, 10))), recipe.init,
+         described(recipe))
+        for name, recipe in RECIPES.items()
+    ]  # fmt: skip
+    return markdown_table(("recipe", "what it is", "network", "init", "training"), rows, False)
+
+
+if __name__ == "__main__":
+    main()
