@@ -8,12 +8,12 @@ from fastdigit.measure.predictors import PREDICTORS
 from fastdigit.measure.suites import predict
 
 
-@pytest.mark.parametrize("name", [predict.BASE, predict.MINE])
+@pytest.mark.parametrize("name", [predict.REFERENCE, predict.BASE])
 def bench_predict(measure, training_set, timing, name):
     images = predict.IMAGES if timing else 1_000
     data = training_set(41_000)
     work = predict.Work(data.images, images, 0, available_threads())
-    contender = predict.Proved(PREDICTORS[name], name == predict.MINE, work)
+    contender = predict.Proved(PREDICTORS[name], name == predict.BASE, work)
     parameters = {"images": images, "threads": work.threads}
     topic = Topic("predict", "784-10-10, bytes to labels", f"{images:,} images", parameters)
     entrant = Entrant(name, predict.library_of(name), "float32", None)

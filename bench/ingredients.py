@@ -10,6 +10,7 @@ with the same data, settings and seed end with the same bits.
 
 import argparse
 import json
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from fastdigit.cli.arguments import whole
 from fastdigit.data import default_data
 from fastdigit.measure.machine import machine
 from fastdigit.optimizers import Adam
+from fastdigit.reporting.readme import WIDTH
 from fastdigit.reporting.tables import markdown_table
 from fastdigit.storage import write_whole
 
@@ -158,7 +160,7 @@ def tables(found):
         f"{len(found['seeds'])} seeds."
     )
     return {
-        "ingredients: steps": f"{what}\n\n{table('added', found['steps'])}",
+        "ingredients: steps": f"{textwrap.fill(what, WIDTH)}\n\n{table('added', found['steps'])}",
         "ingredients: variants": table("changed", found["variants"]),
     }
 
@@ -171,8 +173,8 @@ def table(heading, rows):
     for one, mean, base in zip(rows, means, before, strict=True):
         shares = [100 * share for share in one["accuracies"]]
         change = f"{mean - base:+.2f}" if one is not rows[0] else ""
-        cells.append((one["name"], f"{mean:.2f} %", f"{min(shares):.2f} to {max(shares):.2f}",
-                      change))  # fmt: skip
+        span = f"{min(shares):.2f} to {max(shares):.2f}"
+        cells.append((one["name"], f"{mean:.2f} %", span, change))
     return markdown_table((heading, "held out", "seeds", "change"), cells)
 
 

@@ -78,7 +78,7 @@ def panels(title, count=2):
 
 def activations():
     """Draw what each activation makes of z, and how steep it is there."""
-    figure, (function, slope) = panels("activations, and their slopes")
+    figure, (function, slope) = panels("Activations, and their slopes")
     z = np.linspace(-4, 4, 801)
     for (name, label), colour in zip(SHOWN.items(), COLOURS, strict=False):
         activation = ACTIVATIONS[name]
@@ -158,8 +158,8 @@ def steps(found):
     """Draw the errors that are left after each step, one dot a seed."""
     rows = found["steps"]
     figure = Figure(figsize=(9, 0.6 + 0.42 * len(rows)), layout="constrained")
+    figure.suptitle("Wrong answers on held-out images, as one ingredient after the other is added")
     axes = figure.subplots()
-    axes.set_title("wrong answers on held-out images, as one ingredient after the other is added")
     for place, row in enumerate(rows):
         wrong = [100 * (1 - share) for share in row["accuracies"]]
         mean = float(np.mean(wrong))

@@ -1,9 +1,6 @@
-"""Write the tables of docs/recipes.md: what each recipe does, and what was measured of it.
+"""Write the table of docs/recipes.md: what each recipe does, as `fastdigit.recipes` says.
 
-usage: python bench/recipe_page.py [--page docs/recipes.md] [--results RESULT.json]
-
-The settings are those of `fastdigit.recipes`; the measurements those that
-bench/time_to_accuracy.py left in reports/time-to-accuracy/results.json, if it did.
+usage: python bench/recipe_page.py [--page docs/recipes.md]
 """
 
 import argparse
@@ -14,8 +11,6 @@ import markers
 from fastdigit.cli.recipe_options import described
 from fastdigit.recipes import RECIPES
 from fastdigit.reporting.tables import markdown_table
-
-RESULTS = Path("reports/time-to-accuracy/results.json")
 
 
 def arguments():

@@ -11,6 +11,8 @@ import hashlib
 import os
 import re
 import shutil
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -38,6 +40,11 @@ COMPILED = ("jit.py", "data/*.py", "kernels/*.py")
 """Where compiled functions, and the constants in them, are written."""
 
 DIRECTORY = re.compile(r"numba-[^/]+-llvmlite-[^/]+-[0-9a-f]{16}")
+ENDING = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+"""Signals that may end a program by raising an exception."""
+
 KEPT = 30 * 24 * 3600
 """Seconds without use after which the code of another version is removed."""
 
@@ -134,6 +141,39 @@ class _Cache(FunctionCache):
             yield
 
 
+_holding = False
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Hold Ctrl-C and its like back until a compilation has ended.
+
+    LLVM calls back into Python meanwhile, and what a signal's handler raises there is lost, or
+    leaves a function half compiled.
+    """
+    global _holding
+    if _holding or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[tuple[Any, ...]] = []
+    handlers: dict[int, Callable[..., Any]] = {}
+    for number in ENDING:
+        handler = signal.getsignal(number)
+        if callable(handler):
+            handlers[number] = handler
+    _holding = True
+    try:
+        for number in handlers:
+            signal.signal(number, lambda *what: arrived.append(what))
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        _holding = False
+        for what in arrived[:1]:
+            handlers[what[0]](*what)
+
+
 def njit(
     *, parallel: bool = False, inner: bool = False
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -151,6 +191,14 @@ def njit(
             no_cpython_wrapper=inner,
             no_cfunc_wrapper=inner,
         )(function)
+        compile_now = getattr(compiled, "compile", None)
+        if compile_now is not None:
+
+            def compile_undisturbed(signature: Any) -> Any:
+                with _signals_held():
+                    return compile_now(signature)
+
+            compiled.compile = compile_undisturbed
         directory = cache_directory()
         if directory is not None and not config.DISABLE_JIT:
             before = config.CACHE_DIR

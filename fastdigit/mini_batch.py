@@ -52,7 +52,8 @@ class MiniBatch:
         self.steps, self._an_epoch = settings.steps(len(images))
         self.records = -(-self.steps // self._an_epoch)
         self._rates = rates(settings.schedule, settings.learning_rate, self.steps, self._an_epoch)
-        self._epoch = (0.0, 0, 0.0)
+        self._seconds = 0.0
+        """Of an epoch that was interrupted."""
         self._steps_a_piece = 1
 
     def run(self, history: History, watch: Watch, told: Told, shown: Callable[[], None]) -> None:
@@ -76,6 +77,9 @@ class MiniBatch:
         if self._settings.augment is not None:
             self._augment(self._settings.augment, epoch)
         last = min((epoch + 1) * self._an_epoch, self.steps)
+        if history.steps == epoch * self._an_epoch:
+            self._seconds = 0.0
+            self._trainer.begin_epoch()
         while history.steps < last:
             first = history.steps - epoch * self._an_epoch
             steps = min(self._steps_a_piece, last - history.steps)
@@ -89,23 +93,19 @@ class MiniBatch:
                 taken = time.perf_counter() - began
                 if not (np.isfinite(tally.loss) and self._trainer.finite()):
                     raise diverged(history, self._settings.learning_rate)
-                loss, right, seconds = self._epoch
                 now = time.perf_counter()
-                # These belong together: an interruption finds both done, or neither.
-                self._epoch, history.steps = (
-                    (loss + tally.loss, right + tally.right, seconds + now - started),
-                    history.steps + steps,
-                )
+                # An interruption finds the steps made and counted, or neither.
+                history.steps += steps
             except BaseException:
                 self._trainer.go_back()
                 raise
+            self._seconds += now - started
             started = now
             self._steps_a_piece = max(1, round(steps * PIECE / max(taken, 1e-6)))
             shown()
-        loss, right, seconds = self._epoch
+        tally = self._trainer.tally()
         images = min(count, (last - epoch * self._an_epoch) * self._batch)
-        history.record(loss / images, right / images, seconds)
-        self._epoch = (0.0, 0, 0.0)
+        history.record(tally.loss / images, tally.right / images, self._seconds)
 
     def _augment(self, augment: "Augment", epoch: int) -> None:
         images = augment.apply(
@@ -115,9 +115,9 @@ class MiniBatch:
 
     def state(self) -> dict[str, Any]:
         """Return copies of all that the next update depends on, under their names."""
-        return self._trainer.state() | {"epoch": self._epoch}
+        return self._trainer.state() | {"seconds": self._seconds}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` returned."""
-        self._epoch = state["epoch"]
+        self._seconds = state["seconds"]
         self._trainer.restore(state)

@@ -133,7 +133,7 @@ def test_resume_is_exact(dtype, chosen):
     an_epoch(whole, 0)
     saved = whole.state()
     copies = {name: array.copy() for name, array in saved.items()}
-    assert saved.keys() == {"parameters", "step", *chosen.arrays}
+    assert saved.keys() == {"parameters", "step", "tallies", *chosen.arrays}
     assert saved["step"] == 5
     an_epoch(whole, 1)
     assert_same_state(saved, copies)

@@ -114,7 +114,7 @@ class TestAsk:
         for name, why in {
             "wrong": "sums off by 5.0e-01, more than the 1e-01 that is allowed",
             "undefined": "sums off by nan, more than the 1e-01 that is allowed",
-            "timeless": "its times of 1 repetitions are [nan]",
+            "timeless": "gave nan s for 1 repetitions",
             "absent": 'not installed; pip install -e ".[peers]" brings it',
             "unbuilt": "RuntimeError: no compiler in (a path), see (an address)",
         }.items():

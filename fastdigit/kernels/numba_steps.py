@@ -1,6 +1,7 @@
 """Mini-batch training on the fused kernels: data as they read it, and one call for some steps."""
 
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.memory import whole
 from fastdigit.kernels.numba_backend import chosen_storage, kernel_images
 from fastdigit.kernels.output import score
+from fastdigit.kernels.pace import Pace
 from fastdigit.kernels.parallel import address_of, checked_threads, run
 from fastdigit.kernels.randomness import DROPOUT, key
 from fastdigit.kernels.step import step
@@ -53,6 +55,7 @@ class NumbaTrainer:
         threads: int | None = None,
     ) -> None:
         self.threads = checked_threads(threads)
+        self._pace = Pace(self.threads)
         self._learning, self._dtype, self._seed = learning, dtype, seed
         self._labels = labels
         self._asked_storage = storage
@@ -63,6 +66,8 @@ class NumbaTrainer:
         )
         self._memory.load(0, parameters)
         self._step = 0
+        self._tallies = np.zeros((self._memory.groups, 2))
+        """Losses and right answers of the epoch, a row for each group of rows of a batch."""
 
     def replace(self, images: npt.NDArray[Any]) -> None:
         """Go on with other pixels for the same labels."""
@@ -93,11 +98,41 @@ class NumbaTrainer:
         self, order: npt.NDArray[np.int64], epoch: int, batch_size: int, rates: Floats
     ) -> Tally:
         """Make one step for each learning rate, a batch of the order each."""
-        threads = 1 if threads_lost() else self.threads
+        done = 0
+        for stretch in self._pace.plan(len(rates)):
+            last = done + stretch.steps
+            batches = order[done * batch_size : last * batch_size]
+            began = time.perf_counter()
+            self._descend(batches, epoch, batch_size, rates[done:last], stretch.threads)
+            self._pace.note(stretch, time.perf_counter() - began)
+            done = last
+        return self.tally()
+
+    def tally(self) -> Tally:
+        """Return how the epoch has gone since `begin_epoch`."""
+        # fsum rounds once, so NumPy's choice of vector instructions cannot show.
+        loss, right = map(math.fsum, self._tallies.T)
+        return Tally(loss, round(right))
+
+    def begin_epoch(self) -> None:
+        """Begin a new tally."""
+        self._tallies[:] = 0
+
+    def _descend(
+        self,
+        order: npt.NDArray[np.int64],
+        epoch: int,
+        batch_size: int,
+        rates: Floats,
+        threads: int,
+    ) -> None:
+        """Make some steps with so many threads."""
+        threads = 1 if threads_lost() else threads
         memory, steps = self._memory, len(rates)
-        reals = np.zeros(STEPS + 2 * steps + 2 * memory.groups)
+        reals = np.empty(STEPS + 2 * steps + self._tallies.size)
         reals[:STEPS] = self._rule()
         reals[STEPS : STEPS + 2 * steps] = self._rates(rates).ravel()
+        reals[STEPS + 2 * steps :] = self._tallies.ravel()
         lists, room = self._lists(threads)
         job = memory.job._replace(
             sparse=self.storage == "sparse",
@@ -116,10 +151,8 @@ class NumbaTrainer:
         for place, phase in enumerate(PHASES, start=len(job) - len(PHASES)):
             numbers[place] = address_of(phase, arrays)
         run(descend, arrays, threads, threads)
+        self._tallies.ravel()[:] = reals[STEPS + 2 * steps :]
         self._step += steps
-        # fsum rounds once, so NumPy's choice of vector instructions cannot show.
-        loss, right = map(math.fsum, reals[STEPS + 2 * steps :].reshape(-1, 2).T)
-        return Tally(loss, round(right))
 
     def _lists(self, threads: int) -> tuple[npt.NDArray[np.uint32], int]:
         """Return memory for the lists of all threads, and the entries in each list."""
@@ -180,22 +213,23 @@ class NumbaTrainer:
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return copies of all that the next step depends on, under their names."""
         arrays = {name: self._memory.unload(kind) for kind, name in self._names()}
-        return {**arrays, "step": np.array(self._step)}
+        return {**arrays, "step": np.array(self._step), "tallies": self._tallies.copy()}
 
     def restore(self, state: dict[str, npt.NDArray[Any]]) -> None:
         """Go on from what `state` returned."""
         for kind, name in self._names():
             self._memory.load(kind, state[name])
         self._step = int(state["step"])
+        self._tallies[:] = state["tallies"]
 
     def keep(self) -> None:
         """Remember where the training is."""
-        self._kept = self._memory.copy(), self._step
+        self._kept = self._memory.copy(), self._step, self._tallies.copy()
 
     def go_back(self) -> None:
         """Return to where `keep` was called last; only once."""
-        self._memory.paste(self._kept[0])
-        self._step = self._kept[1]
+        floats, self._step, self._tallies = self._kept
+        self._memory.paste(floats)
 
     def finite(self) -> bool:
         """Return whether no weight is NaN or infinite."""

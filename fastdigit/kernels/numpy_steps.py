@@ -43,13 +43,13 @@ class NumpyTrainer:
         self._remembered = first_state(learning.optimizer, self._parameters)
         self._seed = seed
         self._step = 0
+        self._tally = Tally(0.0, 0)
 
     def advance(
         self, order: npt.NDArray[np.int64], epoch: int, batch_size: int, rates: Floats
     ) -> Tally:
         """Make one step for each learning rate, a batch of the order each."""
         batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-        loss, right = 0.0, 0
         for batch, rate in zip(batches, rates, strict=True):
             tally, gradient = self._gradient(batch, epoch)
             self._step += 1
@@ -61,9 +61,16 @@ class NumpyTrainer:
                 rate,
                 self._step,
             )
-            loss += tally.loss
-            right += tally.right
-        return Tally(loss, right)
+            self._tally = Tally(self._tally.loss + tally.loss, self._tally.right + tally.right)
+        return self._tally
+
+    def tally(self) -> Tally:
+        """Return how the epoch has gone since `begin_epoch`."""
+        return self._tally
+
+    def begin_epoch(self) -> None:
+        """Begin a new tally."""
+        self._tally = Tally(0.0, 0)
 
     def _gradient(self, batch: npt.NDArray[np.int64], epoch: int) -> tuple[Tally, Floats]:
         """Return how a batch is seen before the update, and the gradient that makes it."""
@@ -105,12 +112,15 @@ class NumpyTrainer:
         remembered = {
             name: array.copy() for name, array in zip(names, self._remembered, strict=True)
         }
-        return {"parameters": self.parameters(), "step": np.array(self._step), **remembered}
+        numbers = {"step": np.array(self._step), "tallies": np.array(self._tally)}
+        return {"parameters": self.parameters(), **numbers, **remembered}
 
     def restore(self, state: dict[str, npt.NDArray[Any]]) -> None:
         """Go on from what `state` returned."""
         self._parameters[:] = state["parameters"]
         self._step = int(state["step"])
+        loss, right = state["tallies"]
+        self._tally = Tally(float(loss), int(right))
         for name, array in zip(self._learning.optimizer.arrays, self._remembered, strict=True):
             array[:] = state[name]
 

@@ -27,7 +27,10 @@ class Learning(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """How some steps went: each batch as its step saw it, before the update."""
+    """How an epoch has gone so far: each batch as its step saw it, before the update.
+
+    It does not depend on how the steps were divided among calls, to the last bit.
+    """
 
     loss: float
     """Sum of the images' cross-entropy, in nats: with dropout and label smoothing, without l1, l2.
@@ -54,7 +57,7 @@ class Trainer(Protocol):
     def advance(
         self, order: npt.NDArray[np.int64], epoch: int, batch_size: int, rates: Floats
     ) -> Tally:
-        """Make one step for each learning rate.
+        """Make one step for each learning rate; returns the tally since `begin_epoch`.
 
         Parameters
         ----------
@@ -69,6 +72,12 @@ class Trainer(Protocol):
             The learning rate of each step, as many as there are batches.
         """
 
+    def tally(self) -> Tally:
+        """Return how the epoch has gone since `begin_epoch`."""
+
+    def begin_epoch(self) -> None:
+        """Begin a new tally."""
+
     def parameters(self) -> Floats:
         """Return a copy of the parameters, flat."""
 
@@ -76,11 +85,11 @@ class Trainer(Protocol):
         """Return copies of all that the next step depends on, under their names.
 
         ``"parameters"``, what the optimizer remembers, each array flat like them under its name,
-        and ``"step"``, the number of steps made.
+        ``"step"``, the number of steps made, and ``"tallies"``, which the backend understands.
         """
 
     def restore(self, state: dict[str, npt.NDArray[Any]]) -> None:
-        """Go on from what `state` returned, on whatever backend."""
+        """Go on from what `state` returned."""
 
     def replace(self, images: npt.NDArray[Any]) -> None:
         """Go on with other pixels for the same labels."""

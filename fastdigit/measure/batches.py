@@ -16,7 +16,6 @@ import numpy.typing as npt
 from fastdigit.errors import DivergenceError
 from fastdigit.history import History
 from fastdigit.kernels import Problem, Trainer, trainer
-from fastdigit.kernels.numpy_steps import NumpyTrainer
 from fastdigit.kernels.randomness import permutation
 from fastdigit.kernels.steps import Learning
 from fastdigit.measure.contenders import Turn
@@ -152,15 +151,13 @@ class Loop(ABC):
         self.advance(order, task.rates[:steps])
         found = self.parameters().astype(np.float64)
         self.begin(task.seed)
-        first = Network(task.sizes, "float64", task.seed).parameters
-        problem = Problem(task.sizes, first.dtype, task.images, task.labels)
-        twin = NumpyTrainer(_learning(task), *problem[:4], task.labels, first, task.seed)
-        twin.advance(order, 0, task.batch_size, task.rates[:steps])
+        twin = Kernels(task, "numpy", "float64")
+        first = twin.parameters()
+        twin.advance(order, task.rates[:steps])
         right = twin.parameters()
-        way = float(np.linalg.norm(right - first))
         return Check(
             what=f"weights after {steps} updates",
-            difference=float(np.linalg.norm(found - right)) / way,
+            difference=float(np.linalg.norm(found - right) / np.linalg.norm(right - first)),
             allowed=WITHIN[self.dtype],
         )
 

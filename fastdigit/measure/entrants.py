@@ -64,8 +64,10 @@ class Seat:
         except Exception as error:  # whatever a library raises; the others go on
             self.refuse(reason(error))
             return None
-        if len(turn.seconds) != self.repetitions or not all(0 < s < math.inf for s in turn.seconds):
-            self.refuse(f"its times of {self.repetitions} repetitions are {turn.seconds}")
+        bad = [seconds for seconds in turn.seconds if not 0 < seconds < math.inf]
+        if bad or len(turn.seconds) != self.repetitions:
+            times = f"{bad[0]} s" if bad else f"{len(turn.seconds)} times"
+            self.refuse(f"gave {times} for {self.repetitions} repetitions")
             return None
         return turn
 

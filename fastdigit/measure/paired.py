@@ -48,7 +48,7 @@ class Budget(NamedTuple):
     """And as many undisturbed ones are needed for a verdict."""
     most_rounds: int | None = None
     repetitions: int | None = None
-    """In a turn; by default as many of each contender as fill `TURN` seconds."""
+    """In a turn; by default as many of each contender as fill `entrants.TURN` seconds."""
     warm_up: int = 1
     """Repetitions before each turn that are not timed."""
     width: float = 0.01

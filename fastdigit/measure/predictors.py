@@ -133,6 +133,10 @@ class Reference(Predictor):
         """Keep the network."""
         self._network = network
 
+    def _best_size(self) -> int:
+        # On one thread, 1,024 to 4,096 take the same time, and 65,536 take 1.7 times as long.
+        return 4096
+
     def predict(self, chunk: npt.NDArray[np.uint8]) -> Array:
         """Return the labels."""
         return self._network.predict(chunk, backend="numpy")

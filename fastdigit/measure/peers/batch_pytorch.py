@@ -220,9 +220,7 @@ class Compiled(Flat):
         shares = torch.from_numpy(rates).to(self._X.dtype).unbind()
         with torch.inference_mode():
             for batch, rate in zip(batches, shares, strict=True):
-                self._compiled(
-                    self._X, self._Y, batch, rate, self._W, self._b, self._vW, self._vb
-                )
+                self._compiled(self._X, self._Y, batch, rate, self._W, self._b, self._vW, self._vb)
 
     def _step(
         self,

@@ -1,6 +1,5 @@
 """scikit-learn's MLPClassifier with batches."""
 
-
 import numpy as np
 import numpy.typing as npt
 

@@ -17,7 +17,7 @@ from fastdigit.measure.worker import Worker
 from fastdigit.network import Network
 
 IMAGES = 1_000_000
-BASE, MINE = "reference", "fastdigit"
+BASE, REFERENCE = "fastdigit", "reference"
 EQUAL = 1e-4
 """Share of the labels that may differ: rounding may decide a tie."""
 BUDGET = Budget(least_rounds=3, repetitions=1, warm_up=0)
@@ -103,8 +103,8 @@ def right_labels(network: Network, images: npt.NDArray[np.uint8]) -> npt.NDArray
 
 def library_of(name: str) -> str:
     """Return what a predictor is built on."""
-    if name in (BASE, MINE):
-        return {BASE: "numpy", MINE: OURS}[name]
+    if name in (BASE, REFERENCE):
+        return {BASE: OURS, REFERENCE: "numpy"}[name]
     package = name.partition("-")[0]
     return LIBRARIES.get(package, package)
 
@@ -130,13 +130,13 @@ def facts(worker: Worker) -> dict[str, Any]:
 def plans(setting: Setting, images: int = IMAGES) -> list[Plan]:
     """Return the question."""
     work = Work(setting.images, images, setting.seed, setting.threads)
-    names = PREDICTORS if setting.peers else (BASE, MINE)
+    names = PREDICTORS if setting.peers else (BASE, REFERENCE)
     entrants = [
         Entrant(
             name,
             library_of(name),
             "float32",
-            Make(PREDICTORS[name], name == MINE),
+            Make(PREDICTORS[name], name == BASE),
             package_of(name),
         )
         for name in names
