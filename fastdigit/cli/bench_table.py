@@ -37,7 +37,13 @@ def _row(contender: "Contender", base: str) -> list[str]:
         return [contender["name"], NOTHING, NOTHING, NOTHING, "refused"]
     verdict = "base" if contender["name"] == base else contender["verdict"] or NOTHING
     shown = [f"{ratio['median']:.2f}", interval(ratio)] if ratio else [NOTHING, NOTHING]
-    return [contender["name"], f"{1e3 * median:,.3g}", *shown, verdict]
+    return [contender["name"], milliseconds(median), *shown, verdict]
+
+
+def milliseconds(seconds: float) -> str:
+    """Return three figures, or all before the point."""
+    shown = 1e3 * seconds
+    return f"{shown:,.0f}" if shown >= 100 else f"{shown:.3g}"
 
 
 def interval(found: "Interval") -> str:
