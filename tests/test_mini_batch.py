@@ -9,7 +9,9 @@ import pytest
 
 from fastdigit import DivergenceError, Network, fit
 from fastdigit.data.augment import Augment
+from fastdigit.kernels.numba_steps import NumbaTrainer
 from fastdigit.kernels.randomness import permutation
+from fastdigit.kernels.steps import Learning
 from fastdigit.mini_batch import MiniBatch
 from fastdigit.optimizers import SGD, Adam
 from fastdigit.schedules import Linear
@@ -124,6 +126,7 @@ def test_progress_lines(capsys):
         ({"patience": 3}, "patience=3 needs validation"),
         ({"seed": -1}, "seed=-1"),
         ({"dropout": 0.5, "batch_size": None, "epochs": 3}, "dropout=0.5 needs batches"),
+        ({"storage": "bogus", "backend": "numpy"}, "storage=.bogus.; the storages are"),
         ({"storage": "sparse", "data": (np.ones((9, 49)), [0] * 9)}, "storage='sparse'"),
     ],
 )
@@ -363,3 +366,21 @@ def test_resume_refuses_what_is_different():
         fit(network, digits(seed=1), **options, resume=history)
     with pytest.raises(ValueError, match="history of an interrupted training"):
         fit(network, digits(), **options, resume=trained()[1])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_record_does_not_depend_on_how_steps_are_divided_among_calls(dtype):
+    images, labels = digits()
+    network = Network(SIZES, dtype, seed=1)
+    order, rates = permutation(1, 0, 150), np.full(15, 0.1)
+    found = []
+    for ends in ((15,), (1, 2, 9, 15)):
+        steps = NumbaTrainer(
+            Learning(), SIZES, network.dtype, images, labels, network.parameters, 0, 10
+        )
+        first = 0
+        for end in ends:
+            tally = steps.advance(order[10 * first : 10 * end], 0, 10, rates[first:end])
+            first = end
+        found.append((tally, steps.parameters().tobytes()))
+    assert found[0] == found[1]

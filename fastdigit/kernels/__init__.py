@@ -26,6 +26,8 @@ __all__ = [
     "trainer",
 ]
 
+STORAGES = ("auto", "dense", "sparse")
+
 Backend = Literal["auto", "numpy", "numba"]
 
 
@@ -77,6 +79,7 @@ def objective(
     """Return the loss of a data set as a function of the parameters, on the backend of choice."""
     _check_threads(threads)
     check_activation(problem.activation)
+    _check_storage(storage)
     if chosen(backend) == "numpy":
         from fastdigit.kernels.numpy_backend import NumpyObjective
 
@@ -99,6 +102,7 @@ def trainer(
     """Return what trains on a data set in steps of one batch, on the backend of choice."""
     check_parameters(parameters, problem.sizes)
     _check_threads(threads)
+    _check_storage(storage)
     given = (learning, problem.sizes, problem.dtype, problem.images, problem.labels)
     if chosen(backend) == "numpy":
         from fastdigit.kernels.numpy_steps import NumpyTrainer
@@ -129,6 +133,12 @@ def classify(
     from fastdigit.kernels import numba_backend
 
     return numba_backend.classify(parameters, sizes, images, probabilities, threads, activation)
+
+
+def _check_storage(storage: str) -> None:
+    if not isinstance(storage, str) or storage not in STORAGES:
+        names = ", ".join(map(repr, STORAGES))
+        raise ValueError(f"storage={storage!r}; the storages are {names}")
 
 
 def _check_threads(threads: int | None) -> None:

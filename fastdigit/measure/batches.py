@@ -35,11 +35,14 @@ from fastdigit.watch import Watch
 Array = npt.NDArray[Any]
 
 MOMENTUM = 0.9
-CHECKED = 24
+CHECKED = 8
 """Whole batches, and a shorter one, after which the weights must be right."""
-WITHIN = {"float32": 1e-4, "float64": 1e-10}
+WITHIN = {"float32": 3e-4, "float64": 1e-10}
 """Norm of the difference that is allowed then, relative to the norm of the way that they came.
-Rounding is 2e-6 in float32; an image that is left out of one batch, 4e-3."""
+
+For 60,000 digits and the networks of bench/epochs.py, rounding is 2e-6 in float32; an image that is
+left out is 1e-2, and 7e-4 in the last update. In more updates, some pre-activation comes so close
+to 0 that rounding decides for one unit and image."""
 
 
 class Task(NamedTuple):

@@ -20,9 +20,10 @@ LANES = {"float32": 16, "float64": 8}
 SHARED = 1.4
 """Times one thread's multiply-adds; with less, two threads seem to run on one core."""
 READING = """\
-limit, sparse: one cycle for each row of 64 bytes loaded on the way forward, and one for each
-loaded and stored on the way back. A pixel that is not 0 takes one row for 16 hidden units in
-float32, for 8 in float64.
+limit, sparse: that of kernels which take pixels that are not 0 one by one: one cycle for each row
+of 64 bytes loaded on the way forward, and one for each loaded and stored on the way back. A pixel
+takes one row for 16 hidden units in float32, for 8 in float64. Ours take pixels in blocks, and can
+be faster than that where few are 0.
 limit, dense: all multiply-adds with no lane left empty, or reading all images, whichever is longer.
 Both count the layers above the first, and exp, at the rate of multiply-adds. ms is the fastest
 iteration, GFLOP/s without operations on padding."""

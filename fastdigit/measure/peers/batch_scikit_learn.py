@@ -2,18 +2,19 @@
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.neural_network import MLPClassifier
 
 from fastdigit.measure.batches import MOMENTUM, Loop
 from fastdigit.measure.peers.batch_work import Array, pixels
-from fastdigit.measure.peers.scikit_learn import Timed
 from fastdigit.network import Network
 
 
 class Classifier(Loop):
-    """`partial_fit` on images that were put into the order of the epoch; computes the loss as well.
+    """`partial_fit` on images that were put into the order of the epoch.
 
-    It multiplies velocities, not steps, by the rate, so it makes the same updates only while that
-    stays the same; and it knows no label smoothing.
+    It computes the loss as well, and looks for NaN in all images first. It multiplies velocities,
+    not steps, by the rate, so it makes the same updates only while that stays the same; and it
+    knows no label smoothing.
     """
 
     backend = "scikit-learn"
@@ -24,7 +25,7 @@ class Classifier(Loop):
         if task.schedule != "constant" or task.label_smoothing:
             raise ValueError("MLPClassifier cannot make these updates")
         self._X = pixels(task, self.dtype)
-        self._network = Timed(
+        self._network = MLPClassifier(
             hidden_layer_sizes=task.sizes[1:-1],
             solver="sgd",
             momentum=MOMENTUM,
