@@ -112,12 +112,14 @@ def repository(tmp_path_factory):
 def document(data, tmp_path_factory):
     output = tmp_path_factory.mktemp("pytest") / "result.json"
     chosen = "bench_iteration and 41000 and (notebook or sparse-f32)"
+    # Beside other workers of pytest nothing would be timed.
+    alone = {name: value for name, value in os.environ.items() if "XDIST" not in name}
     words = ["-m", "pytest", "bench/bench_training.py", "-k", chosen, "--benchmark-only"]
     words += [f"--benchmark-json={output}", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [sys.executable, *words],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "FASTDIGIT_DATA": str(data)},
+        env=alone | {"PYTHONPATH": str(ROOT), "FASTDIGIT_DATA": str(data)},
         capture_output=True,
         text=True,
         timeout=300,

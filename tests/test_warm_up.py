@@ -8,9 +8,10 @@ TRAINING = """
 from itertools import product
 import numpy as np
 from fastdigit import Network, fit, make_digits
-from fastdigit.jit import cache_directory
+from numba.core import event
 
-before = set(cache_directory().rglob("*"))
+recorder = event.RecordingListener()
+event.register("numba:compile", recorder)
 digits = make_digits(300)
 for dtype, storage, threads in product(("float32", "float64"), ("dense", "sparse"), (1, None)):
     network = Network([784, 20, 12, 10], dtype)
@@ -20,7 +21,7 @@ for dtype, storage, threads in product(("float32", "float64"), ("dense", "sparse
         storage=storage, threads=threads, progress=False)
     network.predict(digits.images, threads=threads)
     network.predict_proba(digits.images, threads=threads)
-print(sorted(path.name for path in set(cache_directory().rglob("*")) - before))
+print(sorted({found.data["dispatcher"].__name__ for _, found in recorder.buffer}))
 """
 
 

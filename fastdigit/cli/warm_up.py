@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba.core import event
 from tqdm.auto import tqdm
 
 from fastdigit import Network, fit, notebook
@@ -28,21 +29,15 @@ def warm_up() -> None:
 
     Nowhere is it listed what is compiled: a function is if one of these paths calls it.
     """
-    directory = cache_directory()
-    if chosen("auto") != "numba" or directory is None:  # either has warned
+    if chosen("auto") != "numba" or cache_directory() is None:  # either has warned
         note("there is nothing to warm up")
         return
-    before = _functions(directory)
     started = time.perf_counter()
-    _walk()
-    compiled = len(_functions(directory) - before)
+    with event.install_recorder("numba:compile") as recorder:
+        _walk()
+    compiled = sum(found.is_start for _, found in recorder.buffer)
     done = f"compiled {compiled} functions" if compiled else "everything was compiled already"
     say(f"{done} ({time.perf_counter() - started:.1f} s)")
-
-
-def _functions(directory: Path) -> set[Path]:
-    """Return the files of machine code, one for each function and types of its arguments."""
-    return set(directory.rglob("*.nbc"))
 
 
 def _walk() -> None:

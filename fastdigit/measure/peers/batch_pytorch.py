@@ -1,5 +1,6 @@
 """PyTorch with batches: as its tutorials write it, compiled, and by hand."""
 
+import os
 import time
 from functools import partial
 from typing import Any, NamedTuple
@@ -207,6 +208,8 @@ class Compiled(Flat):
         """Compile for both sizes of a batch."""
         super().prepare()
         started = time.perf_counter()
+        # Here, not in processes that would live on beside it.
+        os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
         # Without recompiling for a batch of any size, which would be slower for all.
         self._compiled: Any = torch.compile(self._step, fullgraph=True, dynamic=False)
         batch = min(self.task.batch_size, len(self._Y))

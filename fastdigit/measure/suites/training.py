@@ -1,6 +1,7 @@
 """A whole training, from bytes in memory to trained weights.
 
-Full batch: 500 iterations of the classic network, as the notebooks do, preparing included.
+Full batch: 500 iterations of the classic network, as the notebooks do, preparing included. With
+batches: an epoch, see `fastdigit.measure.batches`.
 """
 
 import time
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy.typing as npt
 
 from fastdigit import training
+from fastdigit.measure import batches
 from fastdigit.measure.contenders import (
     BASE,
     CHECKED,
@@ -122,7 +124,7 @@ def check(worker: Worker) -> Check:
 
 
 def plans(setting: Setting) -> list[Plan]:
-    """Return the question."""
+    """Return the questions: all images at once, and batches."""
     task = task_of(setting)
     entrants = [
         Entrant(name, way.library, way.dtype, partial(Training, way=way))
@@ -136,4 +138,5 @@ def plans(setting: Setting) -> list[Plan]:
     )
     budget = Budget(least_rounds=2, repetitions=1, warm_up=0)
     plan = Turns(topic, entrants, task, check, BASE, budget=budget)
-    return list(against(plan, setting.place) if setting.place else [plan])
+    found = list(against(plan, setting.place) if setting.place else [plan])
+    return [*found, *batches.plans(setting)]
