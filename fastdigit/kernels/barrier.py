@@ -12,7 +12,7 @@ from fastdigit.kernels.simd import operation
 Pointer = Any
 """To elements of one type, in compiled code."""
 
-SPINS = 4000
+SPINS = 1000
 """Looks at the counter before a thread offers its processor to others: longer than threads that
 have one each wait for each other, and short beside the time slice of a thread that has none."""
 
