@@ -80,7 +80,8 @@ def planned(options):
     import fastdigit as fd
     from fastdigit.data import default_data
     from fastdigit.errors import DataError
-    from fastdigit.measure.batches import Task, plan
+    from fastdigit.measure.batches import Task
+    from fastdigit.measure.suites.epochs import plan
 
     given = fd.load_data(options.data) if options.data else default_data()
     digits = given.head(options.rows)

@@ -10,12 +10,12 @@ import time
 from contest import NOTHING, command, interval, machine_facts, number, span, surety, write
 
 from fastdigit.measure import paired, result
-from fastdigit.measure.batches import check
 from fastdigit.measure.entrants import failed
 from fastdigit.measure.idle import Steal, Watch
 from fastdigit.measure.machine import load_average, machine
 from fastdigit.measure.paired import RULE
 from fastdigit.measure.peers import PACKAGES
+from fastdigit.measure.suites.epochs import check
 from fastdigit.reporting.tables import escape, markdown_table, text_table
 
 

@@ -15,6 +15,7 @@ import fastdigit as fd
 from fastdigit.measure import batches, paired
 from fastdigit.measure.accuracy import ByFit, ByLoop, Command, Goal, task_of
 from fastdigit.measure.paired import Budget, Entrant, Topic
+from fastdigit.measure.suites import epochs
 
 ROOT = Path(__file__).parents[1]
 ROWS = 300
@@ -97,8 +98,8 @@ class TestContenders:
         given = task()
         floats = np.random.RandomState(0).rand(*given.images.shape).astype(np.float32)
         given = given._replace(images=floats)
-        assert batches.base(given) == "dense-f32"
-        assert "sparse-f32" not in {one.name for one in batches.entrants(given, peers=True)}
+        assert epochs.base(given) == "dense-f32"
+        assert "sparse-f32" not in {one.name for one in epochs.entrants(given, peers=True)}
         check = batches.CONTENDERS["dense-f32"](given).check()
         assert check["difference"] <= check["allowed"]
 
@@ -131,7 +132,7 @@ class TestContenders:
         assert np.array_equal(loop.parameters(), first)
 
     def test_question_of_the_suite(self):
-        plan = batches.plan(task(), peers=False)
+        plan = epochs.plan(task(), peers=False)
         assert plan.topic.suite == "training"
         assert plan.topic.name == "784-20-10, batches of 128"
         assert [one.name for one in plan.entrants] == list(batches.CONTENDERS)
@@ -164,7 +165,7 @@ class TestWrong:
             Topic("training", "planted", "epoch", {}),
             [right, Entrant("wrong", "numpy", "float32", make)],
             task(),
-            batches.check,
+            epochs.check,
             "right",
             budget=Budget(0.0, 1, most_rounds=1, repetitions=1, patience=0.0),
             progress=False,

@@ -1,7 +1,7 @@
-"""exp and log of vectors, with the same bits on every processor.
+"""exp, log and square root of vectors, with the same bits on every processor.
 
 The C library picks its own version by the processor it finds, and their last bits differ; so
-these are series of our own, made of fused multiply-adds.
+exp and log are series of our own, made of fused multiply-adds.
 """
 
 import math
@@ -114,5 +114,20 @@ def log(typing: Any, x: Any) -> Any:
         low = builder.fadd(t, builder.fsub(low, square))
         result = fma_of(builder, e, constant(vector, f.ln2_high), low)
         return builder.select(builder.fcmp_unordered("uno", x, x), x, result)
+
+    return x(x), generate
+
+
+@operation
+def square_root(typing: Any, x: Any) -> Any:
+    """Return the root of each lane, rounded once; NaN below 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = arguments[0].type
+        name = f"llvm.sqrt.v{kind.count}f{x.element.bitwidth}"
+        function = builder.module.globals.get(name)
+        if function is None:
+            function = ir.Function(builder.module, ir.FunctionType(kind, [kind]), name)
+        return builder.call(function, arguments)
 
     return x(x), generate

@@ -241,21 +241,6 @@ def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
     return a(a, b, c), generate
 
 
-@operation
-def square_root(typing: Any, x: Any) -> Any:
-    """Return the root of each lane, rounded once; NaN below 0."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = arguments[0].type
-        name = f"llvm.sqrt.v{kind.count}f{x.element.bitwidth}"
-        function = builder.module.globals.get(name)
-        if function is None:
-            function = ir.Function(builder.module, ir.FunctionType(kind, [kind]), name)
-        return builder.call(function, arguments)
-
-    return x(x), generate
-
-
 def _comparison(sign: str) -> Any:
     """Return the intrinsic of a comparison that is False where either is NaN."""
 

@@ -6,6 +6,7 @@ The formulas are those of `fastdigit.optimizers`, which is the twin; the choice 
 from typing import Any, NamedTuple
 
 from fastdigit.jit import njit
+from fastdigit.kernels.elementary import square_root
 from fastdigit.kernels.simd import (
     add,
     divide,
@@ -16,7 +17,6 @@ from fastdigit.kernels.simd import (
     multiply,
     select,
     splat,
-    square_root,
     store,
     subtract,
 )

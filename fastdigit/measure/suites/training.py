@@ -1,7 +1,7 @@
 """A whole training, from bytes in memory to trained weights.
 
 Full batch: 500 iterations of the classic network, as the notebooks do, preparing included. With
-batches: an epoch, see `fastdigit.measure.batches`.
+batches: an epoch, see `epochs`.
 """
 
 import time
@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy.typing as npt
 
 from fastdigit import training
-from fastdigit.measure import batches
 from fastdigit.measure.contenders import (
     BASE,
     CHECKED,
@@ -25,7 +24,7 @@ from fastdigit.measure.contenders import (
 )
 from fastdigit.measure.paired import Budget, Entrant, Topic
 from fastdigit.measure.result import Check
-from fastdigit.measure.suites import trials
+from fastdigit.measure.suites import epochs, trials
 from fastdigit.measure.suites.iteration import apart, task_of, weights
 from fastdigit.measure.suites.plan import OURS, Plan, Setting, Turns, against
 from fastdigit.measure.worker import Worker
@@ -139,4 +138,4 @@ def plans(setting: Setting) -> list[Plan]:
     budget = Budget(least_rounds=2, repetitions=1, warm_up=0)
     plan = Turns(topic, entrants, task, check, BASE, budget=budget)
     found = list(against(plan, setting.place) if setting.place else [plan])
-    return [*found, *batches.plans(setting)]
+    return [*found, *epochs.plans(setting)]
