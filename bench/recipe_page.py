@@ -1,16 +1,20 @@
-"""Write the table of docs/recipes.md: what each recipe does, as `fastdigit.recipes` says.
+"""Write the tables of docs/recipes.md: what each recipe does, and what it was measured to reach.
 
 usage: python bench/recipe_page.py [--page docs/recipes.md]
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import markers
+import time_to_accuracy
 
 from fastdigit.cli.recipe_options import described
 from fastdigit.recipes import RECIPES
 from fastdigit.reporting.tables import markdown_table
+
+RESULTS = Path(__file__).parents[1] / "reports" / "time-to-accuracy" / "results.json"
 
 
 def arguments():
@@ -29,7 +33,7 @@ def main():
 
 def parts():
     """Return the parts of the page."""
-    return {"recipes: settings": settings()}
+    return {"recipes: settings": settings(), "recipes: measured": measured()}
 
 
 def settings():
@@ -40,6 +44,22 @@ def settings():
         for name, recipe in RECIPES.items()
     ]  # fmt: skip
     return markdown_table(("recipe", "what it is", "network", "init", "training"), rows, False)
+
+
+def measured():
+    """Return the table of what was reached, and on what."""
+    document = json.loads(RESULTS.read_text("utf-8"))
+    question = next(q for q in document["questions"] if q["name"] == "recipes")
+    contenders = {contender["name"]: contender for contender in question["contenders"]}
+    machine = document["machine"]
+    facts = [
+        f"{machine['date'][:10]}",
+        machine["cpu"]["model"],
+        f"{document['settings']['threads']} threads",
+        *([question["busy"]] if question["busy"] else []),
+    ]
+    table = markdown_table(*time_to_accuracy.recipe_rows(contenders))
+    return f"{table}\n\n{'; '.join(facts)}."
 
 
 if __name__ == "__main__":
