@@ -14,6 +14,7 @@ from fastdigit.kernels.simd import (
     greater,
     lanes,
     load,
+    maximum,
     multiply,
     select,
     splat,
@@ -25,6 +26,11 @@ Pointer = Any
 """To elements of one type, in compiled code."""
 
 PLAIN, MOMENTUM, NESTEROV, ADAM = range(4)
+
+
+FORGOTTEN = 2.0**-100
+"""What an optimizer remembers is 0 below this. Where no image has ink for long, it fades until
+arithmetic with it takes a hundred times as long; a weight it does not change any more."""
 
 
 class Rule(NamedTuple):
@@ -43,6 +49,14 @@ class Rule(NamedTuple):
     """Learning rate of the step; Adam's divided by 1 - beta1^t."""
     correction: float
     """Adam's 1 - beta2^t; otherwise 1."""
+
+
+@njit(inner=True)
+def faded(values: Any, like: Pointer) -> Any:
+    """Return values with what is nearly 0 set to 0; NaN stays."""
+    zero = splat(like, 0.0)
+    size = maximum(subtract(zero, values), values)
+    return select(greater(splat(like, FORGOTTEN), size), zero, values)
 
 
 @njit(inner=True)
@@ -83,14 +97,16 @@ def update(
             g = add(g, sign)
         if rule.kind == ADAM:
             m = fma(splat(parameters, 1 - rule.memory), g, multiply(keep, load(memory, k)))
+            m = faded(m, parameters)
             second = multiply(splat(parameters, rule.square_memory), load(square, k))
             s = fma(splat(parameters, 1 - rule.square_memory), multiply(g, g), second)
+            s = faded(s, parameters)
             store(memory, k, m)
             store(square, k, s)
             root = square_root(divide(s, splat(parameters, rule.correction)))
             g = divide(m, add(root, splat(parameters, rule.epsilon)))
         elif rule.kind != PLAIN:
-            v = fma(keep, load(memory, k), g)
+            v = faded(fma(keep, load(memory, k), g), parameters)
             store(memory, k, v)
             g = fma(keep, v, g) if rule.kind == NESTEROV else v
         store(parameters, k, subtract(w, multiply(rate, g)))
