@@ -15,12 +15,9 @@ from fastdigit.kernels.reference import penalty_gradient
 from fastdigit.network import Network
 from fastdigit.schedules import rates
 from fastdigit.settings import Settings
-from fastdigit.watch import STUCK_AFTER, Watch, diverged, warn_if_stuck
+from fastdigit.watch import STUCK_AFTER, Told, Watch, diverged, warn_if_stuck
 
 Floats = npt.NDArray[Any]
-
-Told = Callable[[], bool]
-"""Called after each record; returns whether to stop."""
 
 
 class FullBatch:

@@ -13,13 +13,10 @@ from fastdigit.kernels.randomness import permutation
 from fastdigit.network import Network
 from fastdigit.schedules import rates
 from fastdigit.settings import Settings
-from fastdigit.watch import Watch, diverged
+from fastdigit.watch import Told, Watch, diverged
 
 if TYPE_CHECKING:
     from fastdigit.data.augment import Augment
-
-Told = Callable[[], bool]
-"""Called after each record; returns whether to stop."""
 
 PIECE = 0.05
 """Seconds that a call of the kernels should take: Ctrl-C and progress wait for its end."""

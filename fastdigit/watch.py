@@ -1,6 +1,7 @@
 """Who looks on while a network is trained: held-out scores, early stopping, signs of trouble."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from fastdigit.kernels import Objective
 from fastdigit.settings import Settings
 
 Floats = npt.NDArray[Any]
+
+Told = Callable[[], bool]
+"""Called after each record; returns whether to stop."""
 
 STUCK_BELOW = 0.2
 """Accuracy, with ten classes, that training should have left behind after `STUCK_AFTER`."""

@@ -6,23 +6,21 @@ Their slopes are computed from their outputs, so what went in need not be kept.
 from typing import Any
 
 from fastdigit.jit import njit
+from fastdigit.kernels import reference
 from fastdigit.kernels.elementary import exp
 from fastdigit.kernels.simd import add, divide, fma, greater, maximum, multiply, select, subtract
 
 Vector = Any
 
-ACTIVATIONS = ("relu", "leaky_relu", "tanh", "logistic", "identity")
+ACTIVATIONS = tuple(reference.ACTIVATIONS)
 """Their names; compiled code knows their places."""
-
-LEAK = 0.01
-"""Slope of the leaky ReLU below 0."""
 
 RELU, LEAKY_RELU, TANH, LOGISTIC, IDENTITY = range(len(ACTIVATIONS))
 
 
 @njit(inner=True)
 def activated(kind: int, z: Vector, zero: Vector, one: Vector, leak: Vector) -> Vector:
-    """Return the activation of each lane; NaN for NaN. `leak` is `LEAK` in every lane.
+    """Return the activation of each lane; NaN for NaN. `leak` is `reference.LEAK` in every lane.
 
     tanh z = (1 - e) / (1 + e) with e = exp(-2 z), within 2 ulp of 1;
     logistic z = 1 / (1 + exp(-z)).

@@ -11,6 +11,7 @@ from fastdigit.kernels.batch import Job, Layer
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.memory import PAGE, whole
 from fastdigit.kernels.parameters import views
+from fastdigit.kernels.randomness import PARTS
 from fastdigit.kernels.steps import Learning
 from fastdigit.kernels.strips import NARROW_ROWS, STRIP, WIDE_ROWS
 from fastdigit.kernels.transposition import lanes_of
@@ -88,7 +89,7 @@ class BatchMemory:
             classes=sizes[-1],
             activation=ACTIVATIONS.index(learning.activation),
             decays=bool(learning.l1 or learning.l2),
-            drops=round(learning.dropout * 65536),
+            drops=round(learning.dropout * PARTS),
             features=sizes[0],
             pitch=pitch,
             columns=-(-sizes[0] // 2),

@@ -9,7 +9,7 @@ nothing but the order of sums.
 from typing import Any
 
 from fastdigit.jit import njit
-from fastdigit.kernels.activation import LEAK, RELU, activated, slope
+from fastdigit.kernels.activation import RELU, activated, slope
 from fastdigit.kernels.bundles import (
     UNITS,
     add_each,
@@ -22,6 +22,7 @@ from fastdigit.kernels.bundles import (
     zeros,
 )
 from fastdigit.kernels.elementary import exp, log
+from fastdigit.kernels.reference import LEAK
 from fastdigit.kernels.simd import (
     add,
     advance,

@@ -3,9 +3,10 @@
 import numpy as np
 
 from fastdigit.jit import njit
-from fastdigit.kernels.activation import LEAK, activated, slope
+from fastdigit.kernels.activation import activated, slope
 from fastdigit.kernels.batch import Layer, Span, Work
-from fastdigit.kernels.randomness import GOLDEN, SECOND, mix
+from fastdigit.kernels.randomness import GOLDEN, PARTS, SECOND, mix
+from fastdigit.kernels.reference import LEAK
 from fastdigit.kernels.simd import advance, fma, lanes, load, multiply, splat, store
 
 _mix = njit(inner=True)(mix)
@@ -36,7 +37,7 @@ def drop_out(work: Work, layer: Layer, block: int, rows: Span) -> None:
     """
     job = work.job
     begin = block * job.rows * layer.width
-    stays = 65536.0 / (65536 - job.drops)
+    stays = PARTS / (PARTS - job.drops)
     for row in range(rows.first, min(rows.last, work.filled)):
         a = advance(work.floats, layer.outputs_at + begin + row * layer.width)
         mask = advance(work.floats, layer.mask_at + begin + row * layer.width)
@@ -57,7 +58,7 @@ def apply_slopes(work: Work, layer: Layer, block: int, rows: Span) -> None:
     """Turn derivatives by a layer's outputs into those by what entered its activation."""
     job, floats = work.job, work.floats
     zero, one, leak = splat(floats, 0.0), splat(floats, 1.0), splat(floats, LEAK)
-    share = splat(floats, (65536 - job.drops) / 65536.0)
+    share = splat(floats, (PARTS - job.drops) / PARTS)
     begin = block * job.rows * layer.width
     for row in range(rows.first, rows.last):
         at = begin + row * layer.width
