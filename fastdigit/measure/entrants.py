@@ -11,8 +11,9 @@ from fastdigit.measure.peers import INSTALL
 from fastdigit.measure.result import Check, Checked, Round
 from fastdigit.measure.worker import Worker
 
-TURN = 0.03
-"""Seconds that a turn lasts at least: enough to see a per cent, little enough for many rounds."""
+TURN = 0.01
+"""Seconds that a turn lasts at least. What disturbs goes on for milliseconds or for minutes: a
+longer turn is hardly a more certain one, and many short rounds say more than a few long ones."""
 TRIALS = 4
 """Turns that are tried to find out how many repetitions one needs."""
 MOST_REPETITIONS = 10_000

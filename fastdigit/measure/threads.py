@@ -19,3 +19,13 @@ def limit(threads: int) -> None:
     """Give BLAS, OpenMP and Numba that many threads; works only before they are imported."""
     for variable in VARIABLES:
         os.environ[variable] = str(threads)
+
+
+def confine(threads: int) -> None:
+    """Keep this process to as many of its processors, where the system can.
+
+    Processors that share their cores with strangers differ in speed for minutes: two processes of
+    one thread each, which stay where they first ran, would be compared by that.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])

@@ -17,6 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from importlib import import_module
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 from fastdigit.measure import threads
@@ -31,9 +32,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 LONGEST_SPIN = 1.0
-NAP = 0.02
-"""Seconds without work after which threads count as asleep. On a busy machine one that spins may
-have to wait for a processor for 5 ms."""
+NAP = 0.002
+"""Seconds in which threads that are asleep take no time of a processor."""
+TASKS = Path("/proc/self/task")
 
 _contender: "Contender"
 """The one that lives in this child."""
@@ -183,6 +184,7 @@ def _begin(number_of_threads: int, place: "Place | None") -> None:
     if "numpy" in sys.modules:
         raise RuntimeError("numpy was imported before its number of threads could be set")
     threads.limit(number_of_threads)
+    threads.confine(number_of_threads)
     if place is not None:
         place.enter()
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -248,8 +250,19 @@ def _settle() -> None:
     while time.monotonic() < deadline:
         before = time.process_time()
         time.sleep(NAP)
-        if time.process_time() - before < NAP / 10:
+        if time.process_time() - before < NAP / 4 and not _running():
             return
+
+
+def _running() -> bool:
+    """Return whether another thread would run if it had a processor; False if nothing tells."""
+    own = str(threading.get_native_id())
+    try:
+        others = [task / "stat" for task in TASKS.iterdir() if task.name != own]
+        # The state follows the name, which is in parentheses and may contain anything.
+        return any(stat.read_text().rpartition(") ")[2].startswith("R") for stat in others)
+    except OSError:  # no such directory, or a thread that has just ended
+        return False
 
 
 def _ask(method: str) -> Any:
