@@ -1,5 +1,6 @@
 """Looking at the machine: quickly, leaving nothing behind, and seeing what there is to see."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -8,7 +9,7 @@ import time
 import pytest
 
 from fastdigit.measure import idle
-from fastdigit.measure.idle import State, Steal, Watch
+from fastdigit.measure.idle import RECENT, State, Steal, Watch
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +98,24 @@ class TestSteal:
         assert steal.share() == 0
         file.write_text(STAT.format(both=10**9, first=0, second=10**9))
         assert steal.share() == 1
+
+    def test_of_late(self, tmp_path, monkeypatch):
+        now = 0.0
+        monkeypatch.setattr(idle.time, "monotonic", lambda: now)
+        monkeypatch.setattr(idle.processors, "allowed", lambda: 1)
+        stolen = 0
+        monkeypatch.setattr(idle, "_stolen", lambda: stolen)
+        steal = Steal()
+        now, stolen = 0.5 * RECENT, 1
+        assert steal.recent() is None
+        tick = 1 / os.sysconf("SC_CLK_TCK")
+        now, stolen = 1.0 * RECENT, 2
+        assert steal.recent() == pytest.approx(2 * tick / RECENT)
+        # What lies further back counts no longer.
+        now = 1.5 * RECENT
+        assert steal.recent() == pytest.approx(1 * tick / RECENT)
+        now = 10 * RECENT
+        assert steal.recent() == 0.0
 
     def test_where_nothing_tells(self, tmp_path, monkeypatch, watch):
         monkeypatch.setattr(idle, "STAT", tmp_path / "none")

@@ -313,7 +313,7 @@ class TestAnswer:
         assert answer.widest([other], "base", 10, 0) == math.inf
 
 
-IDLE, SLOW, CROWDED = State(1.0, 0), State(0.7, 0), State(1.0, 500)
+IDLE, SLOW, CROWDED = State(1.0, 0), State(0.5, 0), State(1.0, 500)
 
 
 @pytest.mark.parametrize(

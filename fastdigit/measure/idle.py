@@ -11,6 +11,7 @@ import os
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -22,11 +23,11 @@ from fastdigit.kernels import probes
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.transposition import lanes_of
 
-UNDISTURBED = 0.8
-"""Speed of the slowest processor from which on a machine counts as undisturbed. A core that is
-shared has 0.5 to 0.7; but the clock, too, goes down with what strangers do elsewhere on the chip:
-of 2,200 looks at a busy virtual machine, half had less than 0.83 of the fastest, and a tenth more
-than 0.87."""
+UNDISTURBED = 0.6
+"""Speed of the slowest processor from which on a machine counts as undisturbed. A core of which a
+stranger takes half has 0.5. Less than the full speed is usual: of 2,200 looks at a busy virtual
+machine, half had less than 0.83, since the clock, too, goes down with what others do elsewhere on
+the chip. What remains slows both turns of a round alike, and widens the interval of their ratio."""
 CHAINS = (0,) * 6
 """Multiply-adds side by side: as many as keep either kind of processor busy; see `probes`."""
 ROUNDS = 25_000
@@ -36,7 +37,12 @@ CALLS = 8
 FIRST_LOOKS = 20
 NAPS = (0.005, 0.5)
 """Seconds between two looks of a wait: the first, doubled each time, and the longest."""
+RECENT = 1.0
+"""Seconds after which steal is believed: it is told in ticks of 10 ms, many for a single turn."""
 STAT = Path("/proc/stat")
+
+Mark = tuple[float, int | None]
+"""A time, and the ticks stolen until then."""
 
 
 class State(NamedTuple):
@@ -118,16 +124,32 @@ class Steal:
     """Time that the hypervisor gives to other machines, from when this is made."""
 
     def __init__(self) -> None:
-        self._ticks = _stolen()
-        self._began = time.monotonic()
+        self._first = (time.monotonic(), _stolen())
+        self._recent = deque([self._first])
 
     def share(self) -> float | None:
         """Return it as a share of the time of the processors allowed; None where nothing tells."""
-        now = _stolen()
-        if self._ticks is None or now is None:
-            return None
-        ticks = (time.monotonic() - self._began) * os.sysconf("SC_CLK_TCK") * processors.allowed()
-        return min(1.0, max(0.0, (now - self._ticks) / ticks))
+        return _share(self._first, (time.monotonic(), _stolen()))
+
+    def recent(self) -> float | None:
+        """Return the share since this was asked last, or at least of the last `RECENT` seconds.
+
+        None, too, while this is younger.
+        """
+        now = (time.monotonic(), _stolen())
+        self._recent.append(now)
+        while len(self._recent) > 2 and now[0] - self._recent[1][0] >= RECENT:
+            self._recent.popleft()
+        first = self._recent[0]
+        return _share(first, now) if now[0] - first[0] >= RECENT else None
+
+
+def _share(before: Mark, now: Mark) -> float | None:
+    """Return how much was stolen between two times, as a share."""
+    if before[1] is None or now[1] is None:
+        return None
+    ticks = (now[0] - before[0]) * os.sysconf("SC_CLK_TCK") * processors.allowed()
+    return min(1.0, max(0.0, (now[1] - before[1]) / ticks))
 
 
 def _spare() -> int:

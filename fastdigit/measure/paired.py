@@ -23,7 +23,7 @@ from fastdigit.progress import interactive
 __all__ = ["Budget", "Entrant", "Topic", "Wrong", "ask"]
 
 MOST_STEAL = 0.05
-"""Share of the processors' time in a turn from which on it counts as disturbed."""
+"""Share of the processors' time in the last second from which on a turn counts as disturbed."""
 MOST_WAITING = 0.5
 """Share of the budget that may be spent on waiting for an undisturbed machine."""
 LOOKED_AGAIN = 1.2
@@ -32,9 +32,9 @@ AGAIN = "{} (again)"
 RULE = (
     f"A turn is disturbed if, just before or after it, a processor had less than {UNDISTURBED:.0%} "
     "of the fastest speed that was seen, or another process was running, or if the hypervisor "
-    f"took more than {MOST_STEAL:.0%} of the processors' time during it. Ratios, medians and "
-    "intervals are of the rounds in which neither turn of a pair was disturbed, wherever there are "
-    "enough of these; otherwise they are of all rounds, and no verdict is given."
+    f"took more than {MOST_STEAL:.0%} of the processors' time in the second before its end. "
+    "Ratios, medians and intervals are of the rounds in which neither turn of two was disturbed, "
+    "wherever there are enough of these; otherwise they are of all rounds, and no verdict is given."
 )
 """Fixed beforehand, and the same for all."""
 
@@ -158,7 +158,7 @@ def _play(
     twins = [seat for seat in seats if seat.entrant.name in (base, AGAIN.format(base))]
     for seat in twins:
         seat.repetitions = max(twin.repetitions for twin in twins)
-    order = random.Random(seed)
+    order, steal = random.Random(seed), Steal()
     rounds, look_at = 0, budget.least_rounds
     while rounds < budget.least_rounds or time.monotonic() - began < budget.seconds:
         playing = [seat for seat in seats if not seat.refused]
@@ -169,7 +169,7 @@ def _play(
             state = watch.wait(min(budget.patience, max(0.0, left)))
         for position, seat in enumerate(order.sample(playing, len(playing))):
             bar.set_postfix_str(f"round {rounds + 1}, {seat.entrant.name}", refresh=False)
-            state = _turn(seat, position, budget.warm_up, state, watch)
+            state = _turn(seat, position, budget.warm_up, state, watch, steal)
         rounds += 1
         bar.update(_percent(rounds, time.monotonic() - began, budget) - bar.n)
         if rounds >= look_at:
@@ -186,11 +186,12 @@ def _percent(rounds: int, seconds: float, budget: Budget) -> int:
     return int(100 * min(1.0, rounds / budget.least_rounds, max(shares)))
 
 
-def _turn(seat: Seat, position: int, warm_up: int, before: State, watch: Watch) -> State:
+def _turn(
+    seat: Seat, position: int, warm_up: int, before: State, watch: Watch, steal: Steal
+) -> State:
     """Let one contender have its turn, and return the state of the machine after it."""
-    steal = Steal()
     turn = seat.step(warm_up)
-    share = steal.share()
+    share = steal.recent()
     after = watch.look()
     if turn is not None:
         others = [state.others for state in (before, after) if state.others is not None]
