@@ -12,7 +12,7 @@ import pytest
 import synthetic
 
 from fastdigit.measure import answer, paired, result
-from fastdigit.measure.entrants import Entrant, Seat, reason
+from fastdigit.measure.entrants import Entrant, Seat, level, reason
 from fastdigit.measure.idle import State
 from fastdigit.measure.paired import Budget, Topic
 from fastdigit.measure.worker import Worker
@@ -244,6 +244,14 @@ def judged(other, again=None, base=None, enough=10):
     base = base or seat("base", noisy(1.0, 30, 0))
     again = again or seat("base (again)", noisy(1.0, 30, 1))
     return answer.question(TOPIC, [base, other], again, "base", 2, enough, 0)
+
+
+def test_those_about_as_fast_have_as_many_repetitions():
+    seats = [seat(name, []) for name in ("faster", "base", "slower", "slowest")]
+    for one, repetitions in zip(seats, (21, 14, 7, 6), strict=True):
+        one.repetitions = repetitions
+    level(seats, "base")
+    assert [one.repetitions for one in seats] == [14, 14, 14, 6]
 
 
 class TestAnswer:

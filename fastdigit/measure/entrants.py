@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -116,6 +116,17 @@ def fill(seat: Seat, repetitions: int | None = None) -> None:
             seat.repetitions = min(math.ceil(TURN / min(seconds)), MOST_REPETITIONS)
             if min(seconds) > 4 * TURN:
                 break
+
+
+def level(seats: Sequence[Seat], base: str) -> None:
+    """Let all that are about as fast as the base have as many repetitions as it has.
+
+    The first ones of a turn are slower: of more of them, the mean is less.
+    """
+    first = next((seat for seat in seats if seat.entrant.name == base), None)
+    for seat in seats:
+        if first and first.repetitions / 2 <= seat.repetitions <= 2 * first.repetitions:
+            seat.repetitions = first.repetitions
 
 
 def _recorded(check: Check) -> Checked:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from fastdigit.measure import answer, result
 from fastdigit.measure.answer import Topic
-from fastdigit.measure.entrants import Entrant, Seat, Wrong, admit, fill
+from fastdigit.measure.entrants import Entrant, Seat, Wrong, admit, fill, level
 from fastdigit.measure.idle import UNDISTURBED, State, Steal, Watch
 from fastdigit.measure.worker import Worker
 from fastdigit.progress import interactive
@@ -155,9 +155,7 @@ def _play(
     began, waited = time.monotonic(), parts.get("wait", 0.0)
     for seat in seats:
         fill(seat, budget.repetitions)
-    twins = [seat for seat in seats if seat.entrant.name in (base, AGAIN.format(base))]
-    for seat in twins:
-        seat.repetitions = max(twin.repetitions for twin in twins)
+    level([seat for seat in seats if not seat.refused], base)
     order, steal = random.Random(seed), Steal()
     rounds, look_at = 0, budget.least_rounds
     while rounds < budget.least_rounds or time.monotonic() - began < budget.seconds:
