@@ -26,9 +26,10 @@ from fastdigit.kernels.layout import LAYER, aligned
 from fastdigit.kernels.memory import Memory
 from fastdigit.kernels.parallel import PIECES, available_threads, run
 from fastdigit.kernels.parameters import flatten, views
-from fastdigit.kernels.simd import advance, lanes, load, splat, store, subtract
-from fastdigit.kernels.sweep import JOB, layer_of, merge, work_of
+from fastdigit.kernels.simd import advance, lanes, load, store, subtract
+from fastdigit.kernels.sweep import JOB, layer_of, work_of
 from fastdigit.kernels.transposition import lanes_of, next_group, own_order, restore_rows
+from fastdigit.kernels.tree import claim, merge
 
 Floats = npt.NDArray[Any]
 
@@ -116,7 +117,7 @@ def layer_gradients(dZ: Floats, A: Floats, W: Floats) -> tuple[Floats, Floats, F
     sizes, parameters = _second_layer(W, np.zeros(outputs, W.dtype))
     memory = _memory(A, sizes, parameters, groups=TOGETHER, gradients=True)
     below = np.empty(A.shape, W.dtype)
-    _run(_layer_gradients, memory, True, A, dZ, below, memory.arrivals)
+    _run(_layer_gradients, memory, True, A, dZ, below, memory.tree_begun())
     dWs, dbs = views(memory.gradient(parameters), sizes)
     return dWs[1], dbs[1], below
 
@@ -231,7 +232,7 @@ def _layer_gradients(
     A: Pointer,
     dZ: Pointer,
     below: Pointer,
-    arrivals: Pointer,
+    tree: Pointer,
     _g: Any,
     piece: int,
     thread: int,
@@ -242,9 +243,9 @@ def _layer_gradients(
     in_order = advance(numbers, JOB + SHAPE + job.layers * LAYER)
     units = advance(floats, job.scratch + thread * job.scratch_size)
     earlier = advance(units, job.scratch_size // 2)
-    gradient = advance(floats, job.gradients + piece * job.gradient_size)
-    for k in range(0, job.gradient_size, lanes(floats)):
-        store(gradient, k, splat(gradient, 0.0))
+    gradients = advance(floats, job.gradients)
+    buffer = claim(tree, gradients, job.gradient_size, thread)
+    gradient = advance(gradients, buffer * job.gradient_size)
     last = shape.groups * (piece + 1) // PIECES
     for first in range(shape.groups * piece // PIECES, last, TOGETHER):
         groups = min(TOGETHER, last - first)
@@ -281,4 +282,4 @@ def _layer_gradients(
             job.pitch,
             advance(gradient, layer.weights),
         )
-    merge(advance(floats, job.gradients), job.gradient_size, arrivals, piece)
+    merge(tree, gradients, job.gradient_size, piece, buffer)

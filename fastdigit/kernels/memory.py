@@ -11,6 +11,7 @@ from fastdigit.kernels.groups import Shape
 from fastdigit.kernels.layout import aligned, pack, plan, unpack
 from fastdigit.kernels.parallel import PIECES, available_threads, run
 from fastdigit.kernels.transposition import lanes_of
+from fastdigit.kernels.tree import begin, buffer_of_sum, new_tree
 
 Floats = npt.NDArray[Any]
 
@@ -72,7 +73,7 @@ class Memory:
         offsets = dict(zip(parts, np.cumsum([0, *parts.values()]).tolist(), strict=False))
         self.floats = aligned(sum(parts.values()), dtype)
         self.floats[0] = scale
-        self.arrivals = np.zeros(PIECES, np.int64)
+        self._tree = new_tree()
         self.scale = scale
         self.count = shape.images
         self._job = sweep.Job(
@@ -104,9 +105,14 @@ class Memory:
             1,
         )
 
+    def tree_begun(self) -> npt.NDArray[np.int64]:
+        """Return the tree that gradients are summed up in, ready for a pass."""
+        begin(self._tree)
+        return self._tree
+
     def gradient(self, parameters: Floats) -> Floats:
         """Return the gradient of the mean loss that the last pass left, shaped like parameters."""
-        first = self._job.gradients
+        first = self._job.gradients + buffer_of_sum(self._tree) * self._job.gradient_size
         total = self.floats[first : first + self._job.gradient_size]
         gradient = np.empty_like(parameters)
         scales = np.array([self.scale / self.count, 1 / self.count])

@@ -77,7 +77,8 @@ class NumbaObjective:
         numbers, floats = self._numbers[learning], self._memory.floats
         self._memory.load(parameters)
         images = self._images
-        given = [images.blocks, images.index, self._labels, self._results, self._memory.arrivals]
+        tree = self._memory.tree_begun()
+        given = [images.blocks, images.index, self._labels, self._results, tree]
         run(sweep.learn, [numbers, floats, *given], PIECES, self.threads)
         # fsum rounds once, so NumPy's choice of vector instructions cannot show.
         loss, correct = (math.fsum(column) / self._memory.count for column in self._results.T)

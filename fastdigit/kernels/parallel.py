@@ -17,7 +17,7 @@ from llvmlite import ir
 from numba import prange, types
 
 from fastdigit.jit import njit
-from fastdigit.kernels.simd import operation
+from fastdigit.kernels.simd import advance, operation
 from fastdigit.threads import available_threads as available_threads
 from fastdigit.threads import parallel_region, threads_lost
 
@@ -61,10 +61,10 @@ def run(kernel: Any, arrays: Sequence[Array], pieces: int, threads: int) -> None
         How many threads work on them; their numbers are below that.
     """
     addresses = [array.ctypes.data for array in arrays] + [0] * (ARRAYS - len(arrays))
-    taken = np.zeros(1, np.int64)
+    taken = np.zeros(threads, np.int64)
     work = (address_of(kernel, arrays), tuple(addresses), pieces, taken.ctypes.data)
     if threads == 1 or threads_lost():
-        _work(*work, 0)
+        _work(*work, 0, threads)
         return
     with parallel_region(threads):
         _share(*work, threads)
@@ -97,18 +97,43 @@ def call(typing: Any, address: Any, words: Any) -> Any:
     return types.none(types.int64, words), generate
 
 
+def _changed(builder: Any, how: str, place: Any, value: Any) -> Any:
+    """Change an integer with no thread in between, and return what it was.
+
+    What a thread wrote before is seen by those that change the integer after it.
+    """
+    return builder.atomic_rmw(how, place, value, "acq_rel")
+
+
 @operation
 def count_up(typing: Any, counter: Any) -> Any:
-    """Return the integer that a pointer leads to, and add one to it, with no thread in between.
-
-    What a thread wrote before it counted, is seen by those that count after it.
-    """
+    """Return the integer that a pointer leads to, and add one to it; see `_changed`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        one = ir.Constant(ir.IntType(64), 1)
-        return builder.atomic_rmw("add", arguments[0], one, "acq_rel")
+        return _changed(builder, "add", arguments[0], ir.IntType(64)(1))
 
     return types.int64(types.CPointer(types.int64)), generate
+
+
+@operation
+def set_bits(typing: Any, place: Any, bits: Any) -> Any:
+    """Set bits of the integer that a pointer leads to, and return what it was; see `_changed`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _changed(builder, "or", *arguments)
+
+    return types.int64(types.CPointer(types.int64), types.int64), generate
+
+
+@operation
+def clear_bits(typing: Any, place: Any, bits: Any) -> Any:
+    """Clear bits of the integer that a pointer leads to, and return what it was; see `_changed`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place, bits = arguments
+        return _changed(builder, "and", place, builder.not_(bits))
+
+    return types.int64(types.CPointer(types.int64), types.int64), generate
 
 
 @operation
@@ -123,17 +148,25 @@ def _at_address(typing: Any, address: Any) -> Any:
 
 
 @njit()
-def _work(kernel: int, arrays: tuple[int, ...], pieces: int, taken: int, thread: int) -> None:
-    """Work on one piece after another, until all are taken."""
-    counter = _at_address(taken)
-    piece = count_up(counter)
-    while piece < pieces:
-        call(kernel, (*arrays, piece, np.int64(thread)))
-        piece = count_up(counter)
+def _work(
+    kernel: int, arrays: tuple[int, ...], pieces: int, taken: int, thread: int, threads: int
+) -> None:
+    """Work on one piece after another, until all are taken: one's own share first.
+
+    So a thread works on neighbours, and on the same pieces in each pass.
+    """
+    for turn in range(threads):
+        share = (thread + turn) % threads
+        first, end = pieces * share // threads, pieces * (share + 1) // threads
+        counter = advance(_at_address(taken), share)
+        piece = first + count_up(counter)
+        while piece < end:
+            call(kernel, (*arrays, piece, np.int64(thread)))
+            piece = first + count_up(counter)
 
 
 @njit(parallel=True)
 def _share(kernel: int, arrays: tuple[int, ...], pieces: int, taken: int, threads: int) -> None:
     """Let each thread take pieces: one that has to wait for its processor holds up but one."""
     for thread in prange(threads):
-        _work(kernel, arrays, pieces, taken, np.int64(thread))  # type: ignore[arg-type]
+        _work(kernel, arrays, pieces, taken, np.int64(thread), threads)  # type: ignore[arg-type]

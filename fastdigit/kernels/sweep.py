@@ -28,9 +28,7 @@ from fastdigit.kernels.dense import (
 )
 from fastdigit.kernels.groups import SHAPE, Shape, Tile, tile_of
 from fastdigit.kernels.layout import LAYER, Layer
-from fastdigit.kernels.parallel import PIECES, count_up
 from fastdigit.kernels.simd import (
-    add,
     advance,
     equal,
     greater,
@@ -39,11 +37,11 @@ from fastdigit.kernels.simd import (
     record,
     select,
     splat,
-    store,
     subtract,
     total,
 )
 from fastdigit.kernels.sparse import Units, add_weight_gradients_sparse, linear_sparse
+from fastdigit.kernels.tree import claim, merge
 
 
 class Job(NamedTuple):
@@ -69,7 +67,7 @@ class Job(NamedTuple):
     pitch: int
     """Elements that the activations of a group take."""
     gradients: int
-    """Offset of the gradients of the pieces. The first one is the sum afterwards."""
+    """Offset of the gradients of the pieces; see `tree`."""
     gradient_size: int
 
 
@@ -190,35 +188,6 @@ def add_gradients(
                 )
 
 
-@njit(inner=True)
-def merge(gradients: Pointer, size: int, arrivals: Pointer, piece: int) -> None:
-    """Add up the gradients of two neighbours once both are there, then of two pairs, and so on.
-
-    Whichever thread comes second adds the right one to the left one: a fixed tree, without one
-    thread waiting for another. The first piece's gradient is the sum in the end.
-
-    Parameters
-    ----------
-    gradients
-        (64, size)
-    arrivals
-        (64,): how many came to each pair; an even number before and after each pass.
-    """
-    width = 1
-    pair = PIECES
-    while width < PIECES:
-        # The pairs of pieces come first, then the pairs of these, and so on.
-        first = piece // (2 * width)
-        pair -= PIECES // (2 * width)
-        if count_up(advance(arrivals, pair + first)) % 2 == 0:
-            return
-        target = advance(gradients, first * 2 * width * size)
-        source = advance(target, width * size)
-        for k in range(0, size, lanes(gradients)):
-            store(target, k, add(load(target, k), load(source, k)))
-        width *= 2
-
-
 @njit()
 def learn(
     numbers: Any,
@@ -227,7 +196,7 @@ def learn(
     index: Pointer,
     labels: Pointer,
     results: Pointer,
-    arrivals: Pointer,
+    tree: Pointer,
     piece: int,
     thread: int,
 ) -> None:
@@ -245,24 +214,23 @@ def learn(
         (groups * lanes,) floats; those of images that do not count are negative.
     results
         (64, 2) float64: receives the loss and the number of right answers of the piece.
-    arrivals
-        See `merge`.
+    tree
+        See `tree`.
     """
     work = work_of(numbers, floats)
     job = work.job
     width = lanes(floats)
     activations = advance(floats, job.scratch + thread * job.scratch_size)
     deltas = advance(activations, job.scratch_size // 2)
-    gradient = advance(floats, job.gradients + piece * job.gradient_size)
+    gradients = advance(floats, job.gradients)
+    buffer = claim(tree, gradients, job.gradient_size, thread) if job.learning else 0
+    gradient = advance(gradients, buffer * job.gradient_size)
     last_layer = layer_of(work, job.layers - 1).activations
     zero = splat(floats, 0.0)
     one = splat(floats, 1.0)
     minus_one = splat(floats, -1.0)
     loss = 0.0
     correct = 0.0
-    if job.learning:
-        for k in range(0, job.gradient_size, width):
-            store(gradient, k, zero)
     for number in range(work.shape.tiles):
         tile = tile_of(work.shape, piece, number)
         groups = tile.last - tile.first
@@ -294,4 +262,4 @@ def learn(
     results[2 * piece] = loss
     results[2 * piece + 1] = correct
     if job.learning:
-        merge(advance(floats, job.gradients), job.gradient_size, arrivals, piece)
+        merge(tree, gradients, job.gradient_size, piece, buffer)
