@@ -1,6 +1,6 @@
 """Does a paired run notice a slowdown of 5 %, and is it quiet where there is none?
 
-usage: python bench/sensitivity.py [--runs 60] [--seconds 45] [--out reports/sensitivity]
+usage: python bench/sensitivity.py [--runs 60] [--seconds 50] [--out reports/sensitivity]
 
 Two contenders are built of the same code, and one of them is made to do extra work in proportion to
 its time, inside the clock. That is asked many times, as often with no extra work at all. Nothing is
@@ -18,7 +18,7 @@ CALLED, ALARMS = 57, 2
 """Of 60: slowdowns that have to be called so, and differences that may be seen where none is."""
 OF = 60
 MOST_SECONDS = 60
-IMAGES = 6_000
+IMAGES = 3_000
 
 
 class Slower:
@@ -53,10 +53,10 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--runs", type=whole(1), default=OF, metavar="N", help="of each kind (60)")
-    add("--seconds", type=whole(1), default=45, metavar="N", help="of timing a run, at most (45)")
+    add("--seconds", type=whole(1), default=50, metavar="N", help="of timing a run, at most (50)")
     add("--share", type=float, default=0.05, metavar="X", help="of extra work (0.05)")
-    add("--width", type=float, default=0.01, metavar="X", help="of an interval to stop at (0.01)")
-    add("--images", type=whole(1), default=IMAGES, metavar="N", help="built-in digits (6000)")
+    add("--width", type=float, default=0.0125, metavar="X", help="of an interval to stop at (0.0125)")
+    add("--images", type=whole(1), default=IMAGES, metavar="N", help="built-in digits (3000)")
     add("--contender", choices=CONTENDERS, default="sparse-f32", help="(sparse-f32)")
     add("--threads", type=whole(1), default=1, metavar="N", help="(1)")
     add("--seed", type=seed, default=0, metavar="N", help="of the first run (0)")

@@ -11,7 +11,7 @@ from fastdigit.measure.peers import INSTALL
 from fastdigit.measure.result import Check, Checked, Round
 from fastdigit.measure.worker import Worker
 
-TURN = 0.01
+TURN = 0.006
 """Seconds that a turn lasts at least. What disturbs goes on for milliseconds or for minutes: a
 longer turn is hardly a more certain one, and many short rounds say more than a few long ones."""
 TRIALS = 4
