@@ -55,7 +55,13 @@ def arguments():
     add("--runs", type=whole(1), default=OF, metavar="N", help="of each kind (60)")
     add("--seconds", type=whole(1), default=50, metavar="N", help="of timing a run, at most (50)")
     add("--share", type=float, default=0.05, metavar="X", help="of extra work (0.05)")
-    add("--width", type=float, default=0.0125, metavar="X", help="of an interval to stop at (0.0125)")
+    add(
+        "--width",
+        type=float,
+        default=0.0125,
+        metavar="X",
+        help="of an interval to stop at (0.0125)",
+    )
     add("--images", type=whole(1), default=IMAGES, metavar="N", help="built-in digits (3000)")
     add("--contender", choices=CONTENDERS, default="sparse-f32", help="(sparse-f32)")
     add("--threads", type=whole(1), default=1, metavar="N", help="(1)")

@@ -234,7 +234,7 @@ def slower(result, name, times):
     found = contenders(changed)[name]
     found["median_seconds"] *= times
     for turn in found["rounds"]:
-        turn["seconds"] = [times * second for second in turn["seconds"]]
+        turn["counted"] *= times
     for interval in (found["ratio"], found["ratio"]["paired"]):
         for end in ("median", "low", "high"):
             interval[end] /= times
@@ -250,7 +250,7 @@ def calm(result):
         if found["refused"]:
             continue
         for turn in found["rounds"]:
-            turn["seconds"] = [found["median_seconds"]]
+            turn["counted"] = found["median_seconds"]
         if ratio := found["ratio"]:
             middle = ratio["median"]
             ratio.update(low=0.995 * middle, high=1.005 * middle)
@@ -286,7 +286,7 @@ class TestAgainstAResult:
         now = calm(result)
         for found in contenders(now).values():
             for turn in found["rounds"]:
-                turn["seconds"] = [1.3 * second for second in turn["seconds"]]
+                turn["counted"] *= 1.3
         change = change_of(regression.since_result(now, before), "sparse-f32")
         assert change.verdict == "too close to call"
 
@@ -295,7 +295,7 @@ class TestAgainstAResult:
         now = slower(before, "sparse-f32", 1.2)
         for found in contenders(now).values():
             for turn in found["rounds"]:
-                turn["seconds"] = [second / 3 for second in turn["seconds"]]
+                turn["counted"] /= 3
         now["machine"]["cpu"]["model"] = "another"
         assert not regression.same_machine(now, before)
         change = change_of(regression.since_result(now, before), "sparse-f32")

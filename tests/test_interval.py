@@ -134,3 +134,16 @@ class TestVerdict:
             floor = interval.noise_floor(interval.ratio(base, again, seed))
             seen += interval.verdict(interval.ratio(base, slowed, seed), floor) == "slower"
         assert seen >= 29
+
+
+class TestTurn:
+    def test_fastest_third(self):
+        assert interval.turn([5.0, 7.0, 1.0, 3.0, 9.0, 1.0]) == 2.0
+
+    def test_thirds_of_any_length(self):
+        assert interval.turn([3.0, 1.0, 2.0]) == 1.0
+        assert interval.turn([4.0, 2.0, 9.0, 9.0, 9.0, 9.0, 9.0]) == 5.0
+
+    @pytest.mark.parametrize("seconds", [[4.0], [4.0, 2.0]])
+    def test_mean_of_less(self, seconds):
+        assert interval.turn(seconds) == sum(seconds) / len(seconds)

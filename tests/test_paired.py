@@ -102,7 +102,7 @@ class TestAsk:
         assert found["base"]["median_seconds"] == pytest.approx(0.05, rel=0.01)
         assert found["slow"]["ratio"]["median"] == pytest.approx(0.5, rel=0.02)
         assert found["slow"]["prepare_seconds"] == 0.25
-        assert found["slow"]["facts"]["repetitions"] == 1
+        assert found["slow"]["facts"]["repetitions"] == 3
 
     def test_verdict_unless_busy(self, everyone):
         question, _, _ = everyone
@@ -225,6 +225,7 @@ def seat(name, seconds, disturbed=()):
         result.Round(
             position=0,
             seconds=[value],
+            counted=value,
             speed=1.0,
             steal=0.0,
             others=0,
@@ -248,10 +249,10 @@ def judged(other, again=None, base=None, enough=10):
 
 def test_those_about_as_fast_have_as_many_repetitions():
     seats = [seat(name, []) for name in ("faster", "base", "slower", "slowest")]
-    for one, repetitions in zip(seats, (21, 14, 7, 6), strict=True):
+    for one, repetitions in zip(seats, (21, 14, 7, 1), strict=True):
         one.repetitions = repetitions
     level(seats, "base")
-    assert [one.repetitions for one in seats] == [14, 14, 14, 6]
+    assert [one.repetitions for one in seats] == [14, 14, 14, 3]
 
 
 class TestAnswer:
@@ -329,8 +330,8 @@ IDLE, SLOW, CROWDED = State(1.0, 0), State(0.5, 0), State(1.0, 500)
     [
         (IDLE, IDLE, 0.0, False),
         (IDLE, IDLE, None, False),
-        (IDLE, State(1.0, None), 0.05, False),
-        (IDLE, IDLE, 0.06, True),
+        (IDLE, State(1.0, None), 0.25, False),
+        (IDLE, IDLE, 0.26, True),
         (SLOW, IDLE, 0.0, True),
         (IDLE, SLOW, 0.0, True),
         (IDLE, CROWDED, 0.0, True),

@@ -29,7 +29,7 @@ from fastdigit.kernels.parameters import flatten, views
 from fastdigit.kernels.simd import advance, lanes, load, store, subtract
 from fastdigit.kernels.sweep import JOB, layer_of, work_of
 from fastdigit.kernels.transposition import lanes_of, next_group, own_order, restore_rows
-from fastdigit.kernels.tree import claim, merge
+from fastdigit.kernels.tree import begin, claim, merge
 
 Floats = npt.NDArray[Any]
 
@@ -117,8 +117,9 @@ def layer_gradients(dZ: Floats, A: Floats, W: Floats) -> tuple[Floats, Floats, F
     sizes, parameters = _second_layer(W, np.zeros(outputs, W.dtype))
     memory = _memory(A, sizes, parameters, groups=TOGETHER, gradients=True)
     below = np.empty(A.shape, W.dtype)
-    _run(_layer_gradients, memory, True, A, dZ, below, memory.tree_begun())
-    dWs, dbs = views(memory.gradient(parameters), sizes)
+    begin(memory.tree)
+    _run(_layer_gradients, memory, True, A, dZ, below, memory.tree)
+    dWs, dbs = views(memory.gradient(), sizes)
     return dWs[1], dbs[1], below
 
 

@@ -9,9 +9,10 @@ from fastdigit.kernels import sweep
 from fastdigit.kernels.activation import ACTIVATIONS
 from fastdigit.kernels.groups import Shape
 from fastdigit.kernels.layout import aligned, pack, plan, unpack
-from fastdigit.kernels.parallel import PIECES, available_threads, run
+from fastdigit.kernels.parallel import Call, available_threads
+from fastdigit.kernels.parameters import count
 from fastdigit.kernels.transposition import lanes_of
-from fastdigit.kernels.tree import begin, buffer_of_sum, new_tree
+from fastdigit.kernels.tree import BUFFERS, SUM, new_tree
 
 Floats = npt.NDArray[Any]
 
@@ -68,13 +69,12 @@ class Memory:
             "blocked": size,
             "transposed": whole(extents.transposed),
             "scratch": scratch * available_threads(),
-            "gradients": size * PIECES if gradients else 0,
+            "gradients": size * BUFFERS if gradients else 0,
         }
         offsets = dict(zip(parts, np.cumsum([0, *parts.values()]).tolist(), strict=False))
         self.floats = aligned(sum(parts.values()), dtype)
         self.floats[0] = scale
-        self._tree = new_tree()
-        self.scale = scale
+        self.tree = new_tree()
         self.count = shape.images
         self._job = sweep.Job(
             layers=len(sizes) - 1,
@@ -87,6 +87,17 @@ class Memory:
             **offsets,
         )
         self._shape = shape
+        layers = len(self._layout)
+        self._given = np.zeros(count(sizes), dtype)
+        blocked, transposed = (
+            self.floats[offsets[name] :][: parts[name]] for name in ("blocked", "transposed")
+        )
+        self._pack = Call(pack, [self._layout, self._given, blocked, transposed], layers, 1)
+        if gradients:
+            self._gradient = np.zeros_like(self._given)
+            total = self.floats[offsets["gradients"] + SUM * size :]
+            scales = np.array([scale / shape.images, 1 / shape.images])
+            self._unpack = Call(unpack, [self._layout, total, scales, self._gradient], layers, 1)
 
     def numbers(self, learning: bool) -> npt.NDArray[np.int64]:
         """Return what `sweep.work_of` reads."""
@@ -95,26 +106,10 @@ class Memory:
 
     def load(self, parameters: Floats) -> None:
         """Take over flat parameters."""
-        job = self._job
-        blocked = self.floats[job.blocked : job.transposed]
-        transposed = self.floats[job.transposed : job.scratch]
-        run(
-            pack,
-            [self._layout, np.ascontiguousarray(parameters), blocked, transposed],
-            len(self._layout),
-            1,
-        )
+        self._given[:] = parameters
+        self._pack()
 
-    def tree_begun(self) -> npt.NDArray[np.int64]:
-        """Return the tree that gradients are summed up in, ready for a pass."""
-        begin(self._tree)
-        return self._tree
-
-    def gradient(self, parameters: Floats) -> Floats:
-        """Return the gradient of the mean loss that the last pass left, shaped like parameters."""
-        first = self._job.gradients + buffer_of_sum(self._tree) * self._job.gradient_size
-        total = self.floats[first : first + self._job.gradient_size]
-        gradient = np.empty_like(parameters)
-        scales = np.array([self.scale / self.count, 1 / self.count])
-        run(unpack, [self._layout, total, scales, gradient], len(self._layout), 1)
-        return gradient
+    def gradient(self) -> Floats:
+        """Return the gradient of the mean loss that the last pass left, flat."""
+        self._unpack()
+        return self._gradient.copy()

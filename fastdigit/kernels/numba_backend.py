@@ -11,9 +11,10 @@ from fastdigit.kernels.groups import MOST_IN_TILE, group, shape_of, workspace
 from fastdigit.kernels.interface import Problem, Score
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.memory import Memory
-from fastdigit.kernels.parallel import PIECES, checked_threads, run
+from fastdigit.kernels.parallel import PIECES, Call, checked_threads, run
 from fastdigit.kernels.pixels import BYTE
 from fastdigit.kernels.transposition import own_order
+from fastdigit.kernels.tree import begin
 
 Floats = npt.NDArray[Any]
 
@@ -62,7 +63,13 @@ class NumbaObjective:
             gradients=True,
             activation=problem.activation,
         )
-        self._numbers = [self._memory.numbers(learning) for learning in (False, True)]
+        self._passes = [self._pass(learning) for learning in (False, True)]
+
+    def _pass(self, learning: bool) -> Call:
+        images, memory = self._images, self._memory
+        given = [memory.numbers(learning), memory.floats, images.blocks, images.index]
+        given += [self._labels, self._results, memory.tree]
+        return Call(sweep.learn, given, PIECES, self.threads)
 
     def evaluate(self, parameters: Floats) -> Score:
         """Return the mean loss and the accuracy of these parameters."""
@@ -71,17 +78,15 @@ class NumbaObjective:
     def gradient(self, parameters: Floats) -> tuple[Score, Floats]:
         """Return the score of these parameters and the gradient of the loss, flat."""
         score = self._score(parameters, learning=True)
-        return score, self._memory.gradient(parameters)
+        return score, self._memory.gradient()
 
     def _score(self, parameters: Floats, learning: bool) -> Score:
-        numbers, floats = self._numbers[learning], self._memory.floats
         self._memory.load(parameters)
-        images = self._images
-        tree = self._memory.tree_begun()
-        given = [images.blocks, images.index, self._labels, self._results, tree]
-        run(sweep.learn, [numbers, floats, *given], PIECES, self.threads)
+        begin(self._memory.tree)
+        self._passes[learning]()
         # fsum rounds once, so NumPy's choice of vector instructions cannot show.
-        loss, correct = (math.fsum(column) / self._memory.count for column in self._results.T)
+        columns = self._results.T.tolist()
+        loss, correct = (math.fsum(column) / self._memory.count for column in columns)
         return Score(loss, correct)
 
 

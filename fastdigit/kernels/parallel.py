@@ -46,8 +46,8 @@ def checked_threads(threads: int | None) -> int:
     return 1 if threads_lost() else threads or available
 
 
-def run(kernel: Any, arrays: Sequence[Array], pieces: int, threads: int) -> None:
-    """Call a kernel for each piece; returns when all are done.
+class Call:
+    """A kernel and what it works on, looked up once for many calls.
 
     Parameters
     ----------
@@ -60,14 +60,32 @@ def run(kernel: Any, arrays: Sequence[Array], pieces: int, threads: int) -> None
     threads
         How many threads work on them; their numbers are below that.
     """
-    addresses = [array.ctypes.data for array in arrays] + [0] * (ARRAYS - len(arrays))
-    taken = np.zeros(threads, np.int64)
-    work = (address_of(kernel, arrays), tuple(addresses), pieces, taken.ctypes.data)
-    if threads == 1 or threads_lost():
-        _work(*work, 0, threads)
-        return
-    with parallel_region(threads):
-        _share(*work, threads)
+
+    def __init__(self, kernel: Any, arrays: Sequence[Array], pieces: int, threads: int) -> None:
+        self._kernel, self._arrays = kernel, arrays
+        self._pieces, self._threads = pieces, threads
+        self._taken = np.zeros(threads, np.int64)
+        self._address: int | None = None
+
+    def __call__(self) -> None:
+        """Work on all pieces; returns when all are done. The first call may compile the kernel."""
+        if self._address is None:
+            pointers = [array.ctypes.data for array in self._arrays]
+            self._pointers = tuple(pointers + [0] * (ARRAYS - len(pointers)))
+            self._counters = self._taken.ctypes.data
+            self._address = address_of(self._kernel, self._arrays)
+        self._taken.fill(0)
+        work = self._address, self._pointers, self._pieces, self._counters
+        if self._threads == 1 or threads_lost():
+            _work(*work, 0, self._threads)
+            return
+        with parallel_region(self._threads):
+            _share(*work, self._threads)
+
+
+def run(kernel: Any, arrays: Sequence[Array], pieces: int, threads: int) -> None:
+    """Call a kernel once for each piece; see `Call`."""
+    Call(kernel, arrays, pieces, threads)()
 
 
 def address_of(kernel: Any, arrays: Sequence[Array]) -> int:

@@ -21,6 +21,9 @@ pair of neighbours, how many of the two are there: an even number before and aft
 FREE = 2 * PIECES
 """Where the buffers that are free are noted, one bit each."""
 TREE = FREE + 1
+SUM = PIECES
+"""The number of the buffer that holds the sum of all pieces after a pass."""
+BUFFERS = SUM + 1
 APART = 8
 """Buffers between those where two threads look for a free one: a thread needs about seven."""
 
@@ -35,14 +38,9 @@ def begin(tree: npt.NDArray[np.int64]) -> None:
     tree[FREE] = -1
 
 
-def buffer_of_sum(tree: npt.NDArray[np.int64]) -> int:
-    """Return the number of the buffer that holds the sum of all pieces, after a pass."""
-    return int(tree[PLACES])
-
-
 @njit(inner=True)
 def claim(tree: Pointer, buffers: Pointer, size: int, thread: int) -> int:
-    """Return the number of a free buffer, of (64, size), filled with zeros, and take it."""
+    """Return the number of a free buffer, of (65, size), filled with zeros, and take it."""
     number = thread * APART % PIECES
     while not clear_bits(advance(tree, FREE), 1 << number) >> number & 1:
         number = (number + 1) % PIECES
@@ -66,10 +64,10 @@ def merge(tree: Pointer, buffers: Pointer, size: int, piece: int, number: int) -
         if count_up(advance(tree, pair + own // 2)) % 2 == 0:
             return
         other = tree[PLACES + (own ^ 1) * width]
-        target, source = advance(buffers, number * size), advance(buffers, other * size)
+        mine, theirs = advance(buffers, number * size), advance(buffers, other * size)
+        both = advance(buffers, SUM * size) if 2 * width == PIECES else mine
         # Which of the two is added to which is the same, bit for bit.
         for k in range(0, size, lanes(buffers)):
-            store(target, k, add(load(target, k), load(source, k)))
+            store(both, k, add(load(mine, k), load(theirs, k)))
         set_bits(advance(tree, FREE), 1 << other)
         width *= 2
-    tree[PLACES] = number

@@ -7,7 +7,7 @@ import numpy as np
 
 from fastdigit.measure import interval
 from fastdigit.measure.entrants import Seat
-from fastdigit.measure.result import Contender, Question, Ratio, Round
+from fastdigit.measure.result import Contender, Question, Ratio
 
 
 class Topic(NamedTuple):
@@ -110,14 +110,8 @@ def _counted(enough: int, *seats: Seat) -> list[int]:
 
 def _ratio(base: Seat, seat: Seat, enough: int, seed: int) -> Ratio:
     counted = _counted(enough, base, seat)
-    return interval.ratio(
-        [mean(base.rounds[i]) for i in counted], [mean(seat.rounds[i]) for i in counted], seed
-    )
-
-
-def mean(turn: Round) -> float:
-    """Return the seconds of a repetition, on average."""
-    return float(np.mean(turn["seconds"]))
+    first, other = ([one.rounds[i]["counted"] for i in counted] for one in (base, seat))
+    return interval.ratio(first, other, seed)
 
 
 def _sure(enough: int, *seats: Seat | None) -> bool:
@@ -177,7 +171,7 @@ def _contender(seat: Seat, threads: int, enough: int, ratio: Ratio | None) -> Co
             **seat.facts,
         }
     if seat.rounds:
-        means = [mean(seat.rounds[i]) for i in _counted(enough, seat)]
-        found["median_seconds"] = float(np.median(means))
-        found["quartiles_seconds"] = [float(value) for value in np.percentile(means, [25, 75])]
+        times = [seat.rounds[i]["counted"] for i in _counted(enough, seat)]
+        found["median_seconds"] = float(np.median(times))
+        found["quartiles_seconds"] = [float(value) for value in np.percentile(times, [25, 75])]
     return found

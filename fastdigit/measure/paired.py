@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from fastdigit.measure import answer, result
+from fastdigit.measure import answer, interval, result
 from fastdigit.measure.answer import Topic
 from fastdigit.measure.entrants import Entrant, Seat, Wrong, admit, fill, level
 from fastdigit.measure.idle import UNDISTURBED, State, Steal, Watch
@@ -22,7 +22,7 @@ from fastdigit.progress import interactive
 
 __all__ = ["Budget", "Entrant", "Topic", "Wrong", "ask"]
 
-MOST_STEAL = 0.05
+MOST_STEAL = 0.25
 """Share of the processors' time in the last second from which on a turn counts as disturbed."""
 MOST_WAITING = 0.5
 """Share of the budget that may be spent on waiting for an undisturbed machine."""
@@ -30,7 +30,8 @@ LOOKED_AGAIN = 1.2
 """Times as many rounds as when it was last asked whether the intervals are narrow enough."""
 AGAIN = "{} (again)"
 RULE = (
-    f"A turn is disturbed if, just before or after it, a processor had less than {UNDISTURBED:.0%} "
+    "What counts of a turn is the mean of the fastest third of it, if it has three repetitions. "
+    f"It is disturbed if, just before or after it, a processor had less than {UNDISTURBED:.0%} "
     "of the fastest speed that was seen, or another process was running, or if the hypervisor "
     f"took more than {MOST_STEAL:.0%} of the processors' time in the second before its end. "
     "Ratios, medians and intervals are of the rounds in which neither turn of two was disturbed, "
@@ -155,7 +156,8 @@ def _play(
     began, waited = time.monotonic(), parts.get("wait", 0.0)
     for seat in seats:
         fill(seat, budget.repetitions)
-    level([seat for seat in seats if not seat.refused], base)
+    if budget.repetitions is None:
+        level([seat for seat in seats if not seat.refused], base)
     order, steal = random.Random(seed), Steal()
     rounds, look_at = 0, budget.least_rounds
     while rounds < budget.least_rounds or time.monotonic() - began < budget.seconds:
@@ -197,6 +199,7 @@ def _turn(
             result.Round(
                 position=position,
                 seconds=[round(seconds, 9) for seconds in turn.seconds],
+                counted=interval.turn(turn.seconds),
                 speed=min(before.speed, after.speed),
                 steal=share,
                 others=max(others, default=None),

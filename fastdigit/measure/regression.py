@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from fastdigit.errors import DataError
 from fastdigit.measure import interval
-from fastdigit.measure.answer import mean
 from fastdigit.measure.result import (
     SCHEMA,
     Contender,
@@ -146,7 +145,7 @@ def _speeds(now: Contender, before: Contender, same: bool) -> Iterator[Interval]
         )
     if same and now["rounds"] and before["rounds"]:
         rounds = min(len(now["rounds"]), len(before["rounds"]))
-        old, new = ([mean(turn) for turn in c["rounds"][:rounds]] for c in (before, now))
+        old, new = ([turn["counted"] for turn in c["rounds"][:rounds]] for c in (before, now))
         yield interval.ratio(old, new)
 
 

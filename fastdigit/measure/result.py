@@ -41,6 +41,8 @@ class Round(TypedDict):
     """Its place in the order of the round, from 0."""
     seconds: list[float]
     """Of each repetition; where a library times many as one, their mean, as many times."""
+    counted: float
+    """What counts of them; see `interval.turn`."""
     speed: float | None
     """Of the processors just before and after, as a share of the fastest seen: 1 is undisturbed."""
     steal: float | None

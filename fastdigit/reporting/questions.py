@@ -103,11 +103,12 @@ def main(result: Entry) -> Entry | None:
     return next(iter(compared or [q for q in asked if timed(q)]), None)
 
 
-def mean_of_rounds(contender: Entry) -> list[tuple[float, bool]]:
+def seconds_of_rounds(contender: Entry) -> list[tuple[float, bool]]:
     """Return the seconds of a repetition in each round, and whether something disturbed it."""
     found = []
     for turn in contender["rounds"]:
-        seconds = positives(turn["seconds"])
+        # Earlier results do not say what counts of a turn: all of it did.
+        seconds = positives([turn["counted"]]) or positives(turn["seconds"])
         if seconds:
             found.append((fmean(seconds), turn["disturbed"].value is True))
     return found

@@ -26,6 +26,9 @@ class PyTorch(Loop):
 
     def __init__(self, task: Task, dtype: str) -> None:
         torch.set_num_threads(task.threads)
+        # Velocities of pixels that are seldom lit fade to subnormal numbers, which are slow.
+        # Threads that PyTorch starts from now on inherit this.
+        torch.set_flush_denormal(True)
         super().__init__(task, dtype)
 
 

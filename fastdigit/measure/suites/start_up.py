@@ -128,10 +128,12 @@ class Processes:
                     continue
                 share, before, state = steal.share(), state, run.watch.look()
                 others = [s.others for s in (before, state) if s.others is not None]
+                seconds = one.warm[-1].import_seconds + one.warm[-1].first_seconds
                 one.seat.rounds.append(
                     Round(
                         position=position,
-                        seconds=[one.warm[-1].import_seconds + one.warm[-1].first_seconds],
+                        seconds=[seconds],
+                        counted=seconds,
                         speed=min(before.speed, state.speed),
                         steal=share,
                         others=max(others, default=None),

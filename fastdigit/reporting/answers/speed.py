@@ -150,7 +150,7 @@ def _row(contender: Entry, base: Entry | None, unit: formats.Unit) -> Row:
                 interval = (slow / high, slow / low)
     points = [
         Point(seconds * unit.factor, f"disturbed {look}" if disturbed else look)
-        for seconds, disturbed in questions.mean_of_rounds(contender)
+        for seconds, disturbed in questions.seconds_of_rounds(contender)
     ]
     name = contender_name(contender)
     return Row(name, note, more, points, median(contender) * unit.factor, interval, mine)
