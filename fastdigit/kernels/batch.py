@@ -33,13 +33,13 @@ class Job(NamedTuple):
     pitch: int
     """Elements of a row of pixels, filled up."""
     columns: int
-    """Pairs of columns."""
+    """Quads of columns."""
     used: int
-    """Pairs of columns that change: where no image has ink, and nothing decays, none does."""
+    """Quads of columns that change: where no image has ink, and nothing decays, none does."""
     rows: int
     """Of a batch, filled up to whole groups of as many as a vector has lanes."""
     room: int
-    """Entries in the list of a pair of columns, for one thread's part of the batch."""
+    """Entries in the list of a quad of columns, for one thread's part of the batch."""
     starts_at: int
     """Numbers: the first entry of each image."""
     labels_at: int
@@ -58,7 +58,7 @@ class Job(NamedTuple):
     scratch_size: int
     """Floats: room for each thread, and elements between that of two threads."""
     lists_at: int
-    """Words: the lists, after the counts."""
+    """Numbers: the lists, after the counts."""
     # What follows changes from call to call.
     threads: int
     batch: int

@@ -13,7 +13,7 @@ from fastdigit.kernels.memory import PAGE, whole
 from fastdigit.kernels.parameters import views
 from fastdigit.kernels.randomness import PARTS
 from fastdigit.kernels.steps import Learning
-from fastdigit.kernels.strips import NARROW_ROWS, STRIP, WIDE_ROWS
+from fastdigit.kernels.strips import NARROW_ROWS, QUAD, STRIP, WIDE_ROWS
 from fastdigit.kernels.transposition import lanes_of
 
 Floats = npt.NDArray[Any]
@@ -92,7 +92,7 @@ class BatchMemory:
             drops=round(learning.dropout * PARTS),
             features=sizes[0],
             pitch=pitch,
-            columns=-(-sizes[0] // 2),
+            columns=-(-sizes[0] // QUAD),
             rows=rows,
             pixels_at=pixels_at,
             inputs_at=inputs_at,

@@ -1,11 +1,11 @@
 """The first layer for mini-batches, on sparse bytes: pixels listed column by column.
 
-Two neighbouring pixels of an image, one of which at least is not 0, are an *entry*: a word with the
-number of their pair of columns in its upper half, and the two bytes in its lower one. A batch is
-*listed* before it is used: the entries of each pair of columns one after the other, with the row of
-their image instead of the number of columns. So two strips of weights are loaded once, stay in
+Four neighbouring pixels of an image, one of which at least is not 0, are an *entry*: a number with
+that of their *quad* of columns in its upper half, and the four bytes in its lower one. A batch is
+*listed* before it is used: the entries of each quad one after the other, with the row of their
+image instead of the number of the quad. So four strips of weights are loaded once, stay in
 registers, and meet all pixels of the batch that they are multiplied with; outputs and deltas of the
-batch, 32 KB, stay in the first cache. On the way back two strips of the gradient are added up in
+batch, 32 KB, stay in the first cache. On the way back four strips of the gradient are added up in
 registers, used by the optimizer, and never stored.
 """
 
@@ -17,24 +17,22 @@ import numpy.typing as npt
 from fastdigit.jit import njit
 from fastdigit.kernels.parallel import PIECES, run
 from fastdigit.kernels.simd import advance, prefetch
-from fastdigit.kernels.strips import add_deltas, add_pixels, load_pair, store_pair
+from fastdigit.kernels.strips import QUAD, add_deltas, add_pixels, load_quad, store_quad
 
 Pointer = Any
 """To elements of one type, in compiled code."""
 
-MOST_FEATURES = 2 * 65536
-"""The number of a pair of columns has 16 bits."""
-MOST_ROWS = 65536
-"""And so has the row of an image in its batch."""
+MOST_FEATURES = 2**24
+"""A number of a quad, and that of a row of a batch, has to fit the upper half of an entry."""
 ROWS_AHEAD = 4
 """Images between the one whose entries are fetched into the cache and the one that is listed: their
 order is random, and so are their places in memory."""
-ENTRIES_OF_LINE = 16
+ENTRIES_OF_LINE = 8
 
 
 def compress(
     images: npt.NDArray[np.uint8], threads: int
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the entries of all images, and where those of each image begin, (n + 1,).
 
     Parameters
@@ -46,10 +44,10 @@ def compress(
     """
     starts = np.zeros(len(images) + 1, np.int64)
     shape = np.array(images.shape, np.int64)
-    nothing = np.zeros(0, np.uint32)
+    nothing = np.zeros(0, np.int64)
     run(_compress, [shape, images, starts, nothing, np.array([0])], PIECES, threads)
     np.cumsum(starts, out=starts)
-    entries = np.empty(starts[-1], np.uint32)
+    entries = np.empty(starts[-1], np.int64)
     run(_compress, [shape, images, starts, entries, np.array([1])], PIECES, threads)
     return entries, starts
 
@@ -75,23 +73,26 @@ def _compress(
         row = advance(images, i * features)
         number = starts[i]
         if filling[0]:
-            for j in range(0, features, 2):
-                x = _two(row, j, features)
+            for quad in range(-(-features // QUAD)):
+                x = _four(row, quad * QUAD, features)
                 if x:
-                    entries[number] = np.uint32(np.int64(j) << 15 | x)
+                    entries[number] = quad << 32 | x
                     number += 1
         else:
             number = 0
-            for j in range(0, features, 2):
-                number += _two(row, j, features) != 0
+            for quad in range(-(-features // QUAD)):
+                number += _four(row, quad * QUAD, features) != 0
             starts[i + 1] = number
 
 
 @njit(inner=True)
-def _two(row: Pointer, j: int, features: int) -> Any:
-    """Return two neighbouring bytes of a row in one word; 0 where the row has ended."""
-    second = np.int64(row[j + 1]) if j + 1 < features else np.int64(0)
-    return second << 8 | np.int64(row[j])
+def _four(row: Pointer, first: int, features: int) -> Any:
+    """Return four neighbouring bytes of a row in one number; 0 where the row has ended."""
+    found = np.int64(0)
+    for j in range(QUAD):
+        if first + j < features:
+            found |= np.int64(row[first + j]) << (8 * j)
+    return found
 
 
 @njit(inner=True)
@@ -106,14 +107,14 @@ def list_entries(
     counts: Pointer,
     lists: Pointer,
 ) -> None:
-    """List rows `first` to `last` of a batch by pairs of columns.
+    """List rows `first` to `last` of a batch by quads of columns.
 
     Parameters
     ----------
     order
         The image in each row of the batch.
     columns, room
-        Pairs of columns, and entries that there is room for in the list of each.
+        Quads of columns, and entries that there is room for in the list of each.
     counts, lists
         (columns,) and (columns, room): receive the number of entries, and the entries.
     """
@@ -125,10 +126,9 @@ def list_entries(
             prefetch(advance(entries, e))
         image = order[row]
         for e in range(starts[image], starts[image + 1]):
-            entry = np.int64(entries[e])
-            column = entry >> 16
-            number = np.int64(counts[column])
-            lists[column * room + number] = np.uint32((entry & 0xFFFF) << 16 | row)
+            column = entries[e] >> 32
+            number = counts[column]
+            lists[column * room + number] = entries[e] & 0xFFFFFFFF | row << 32
             counts[column] = number + 1
 
 
@@ -148,7 +148,7 @@ def add_products(
     Parameters
     ----------
     weights
-        (2 * columns, strip)
+        (4 * columns, strip)
     pixels
         (256,): the float of each byte.
     strip
@@ -157,14 +157,12 @@ def add_products(
         (rows of the batch, strip)
     """
     for c in range(columns):
-        count = np.int64(counts[c])
+        count = counts[c]
         if count:
-            w = load_pair(advance(weights, 2 * c * strip))
+            w = load_quad(advance(weights, QUAD * c * strip))
             entries = advance(lists, c * room)
             for e in range(count):
-                entry = np.int64(entries[e])
-                row = advance(outputs, (entry & 0xFFFF) * strip)
-                add_pixels(row, pixels[entry >> 16 & 0xFF], pixels[entry >> 24], w)
+                add_pixels(advance(outputs, (entries[e] >> 32) * strip), pixels, entries[e], w)
 
 
 @njit(inner=True)
@@ -178,11 +176,9 @@ def add_gradients(
     deltas: Pointer,
     gradient: Pointer,
 ) -> None:
-    """Add what the listed pixels of a pair of columns give to two strips of the gradient."""
-    g = load_pair(gradient)
+    """Add what the listed pixels of a quad of columns give to four strips of the gradient."""
+    g = load_quad(gradient)
     entries = advance(lists, c * room)
-    for e in range(np.int64(counts[c])):
-        entry = np.int64(entries[e])
-        row = advance(deltas, (entry & 0xFFFF) * strip)
-        g = add_deltas(row, pixels[entry >> 16 & 0xFF], pixels[entry >> 24], g)
-    store_pair(gradient, g)
+    for e in range(counts[c]):
+        g = add_deltas(advance(deltas, (entries[e] >> 32) * strip), pixels, entries[e], g)
+    store_quad(gradient, g)

@@ -22,6 +22,7 @@ from fastdigit.kernels.parallel import address_of, checked_threads, run
 from fastdigit.kernels.randomness import DROPOUT, key
 from fastdigit.kernels.step import step
 from fastdigit.kernels.steps import Learning, Tally
+from fastdigit.kernels.strips import QUAD
 from fastdigit.kernels.transposition import lanes_of
 from fastdigit.kernels.update import ADAM, MOMENTUM, NESTEROV, PLAIN
 from fastdigit.optimizers import SGD, power
@@ -31,9 +32,6 @@ Floats = npt.NDArray[Any]
 
 PHASES = (take_in, forward, score, back, step)
 """In the order of the last fields of a `batch.Job`."""
-
-WORDS_OF_LINE = 16
-"""32-bit words in a cache line."""
 
 
 class NumbaTrainer:
@@ -79,7 +77,7 @@ class NumbaTrainer:
             self._used = np.flatnonzero(_with_ink(images))
             self._images = np.zeros(0, np.uint8)
         else:
-            self._entries, self._starts = np.zeros(0, np.uint32), np.zeros(0, np.int64)
+            self._entries, self._starts = np.zeros(0, np.int64), np.zeros(0, np.int64)
             self._used = np.zeros(0, np.int64)
             self._images = images
 
@@ -154,17 +152,17 @@ class NumbaTrainer:
         self._tallies.ravel()[:] = reals[STEPS + 2 * steps :]
         self._step += steps
 
-    def _lists(self, threads: int) -> tuple[npt.NDArray[np.uint32], int]:
+    def _lists(self, threads: int) -> tuple[npt.NDArray[np.int64], int]:
         """Return memory for the lists of all threads, and the entries in each list."""
         if self.storage == "dense":
-            return np.zeros(0, np.uint32), 0
+            return np.zeros(0, np.int64), 0
         groups = -(-self._memory.groups // threads)
-        lines = -(-groups * lanes_of(self._dtype) // WORDS_OF_LINE)
+        lines = -(-groups * lanes_of(self._dtype) // columns.ENTRIES_OF_LINE)
         # An odd number of cache lines: otherwise all lists would begin in a few places of the
         # first cache, and listing took half as long again.
-        room = (lines | 1) * WORDS_OF_LINE
+        room = (lines | 1) * columns.ENTRIES_OF_LINE
         lists = self._memory.job.columns * threads
-        return aligned(whole(lists) + lists * room, np.float32).view(np.uint32), room
+        return aligned(whole(lists) + lists * room, np.int64), room
 
     def _numbers(self, job: Job, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return what `descend` reads: a job, the layers, and the tables that the job points to."""
@@ -240,7 +238,7 @@ class NumbaTrainer:
 
 
 def _with_ink(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Return which pairs of columns are not 0 in all images."""
-    ink = np.append(np.bitwise_or.reduce(images, axis=0), np.uint8(0))
-    pairs = len(ink) // 2
-    return (ink[: 2 * pairs].reshape(pairs, 2) != 0).any(axis=1)
+    """Return which quads of columns are not 0 in all images."""
+    ink = np.bitwise_or.reduce(images, axis=0)
+    filled = np.pad(ink, (0, -len(ink) % QUAD))
+    return (filled.reshape(-1, QUAD) != 0).any(axis=1)

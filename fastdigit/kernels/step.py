@@ -21,7 +21,7 @@ from fastdigit.kernels.batch import (
 from fastdigit.kernels.pixels import BYTE
 from fastdigit.kernels.product import multiply
 from fastdigit.kernels.simd import add, advance, lanes, load, splat, store
-from fastdigit.kernels.strips import NARROW_ROWS, WIDE_ROWS
+from fastdigit.kernels.strips import NARROW_ROWS, QUAD, WIDE_ROWS
 from fastdigit.kernels.update import Rule, update
 
 
@@ -36,7 +36,7 @@ def step_pixels(work: Work, rule: Rule, share: Share) -> None:
     scale = (BYTE if job.bytes else 1.0) / work.filled
     for number in range(columns_of_share.first, columns_of_share.last):
         c = work.numbers[job.used_at + number]
-        fill_zeros(gradient, 2 * layer.width)
+        fill_zeros(gradient, QUAD * layer.width)
         for part in range(job.threads):
             columns.add_gradients(
                 advance(work.lists, part * job.columns),
@@ -48,8 +48,8 @@ def step_pixels(work: Work, rule: Rule, share: Share) -> None:
                 deltas,
                 gradient,
             )
-        at = layer.weights + (share.block * layer.rows + 2 * c) * layer.width
-        change(work, rule, scale, job.decays != 0, gradient, at, 2 * layer.width)
+        at = layer.weights + (share.block * layer.rows + QUAD * c) * layer.width
+        change(work, rule, scale, job.decays != 0, gradient, at, QUAD * layer.width)
 
 
 @njit(inner=True)

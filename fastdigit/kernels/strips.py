@@ -2,8 +2,8 @@
 
 A *strip* is four vectors of neighbouring units: 64 in float32, 32 in float64. One image's outputs
 of these units lie side by side, unlike in `bundles`, whose lanes are images: so a pixel that is 0
-in one image costs nothing, whatever its neighbours in the batch are. A *pair* is two strips, for
-two pixels; a *tile* is a strip of four rows, or, where a layer has few outputs, a vector of eight.
+in one image costs nothing, whatever its neighbours in the batch are. A *quad* is four strips, for
+four pixels; a *tile* is a strip of four rows, or, where a layer has few outputs, a vector of eight.
 Like `simd`, these are operations for compiled code; their order and rounding are fixed.
 """
 
@@ -26,6 +26,9 @@ from fastdigit.kernels.simd import (
 STRIP = 4
 """Vectors in a strip. A tile then has 16 sums, enough to keep both multipliers of a processor busy
 while each addition takes four cycles."""
+QUAD = 4
+"""Strips in a quad. Each more of them saves loading and storing a strip of outputs; these four, and
+one of outputs, still fit the registers of AVX-512."""
 WIDE_ROWS = 4
 NARROW_ROWS = 8
 
@@ -114,63 +117,74 @@ def fma_tile(typing: Any, a: Any, pitch: Any, b: Any, tile: Any) -> Any:
     return tile(a, types.int64, b, tile), generate
 
 
+def _pixels(builder: Any, table: Any, entry: Any, vector: Any) -> list[Any]:
+    """Return the four bytes in the lower half of an entry, each in all lanes of a vector."""
+    found = []
+    for number in range(QUAD):
+        shifted = builder.lshr(entry, entry.type(8 * number))
+        place = builder.gep(table, [builder.and_(shifted, entry.type(0xFF))])
+        found.append(splatted(builder, builder.load(place), vector.count))
+    return found
+
+
 @operation
-def load_pair(typing: Any, start: Any) -> Any:
-    """Return two strips, one after the other."""
-    kind = _kind(start, 2 * STRIP)
+def load_quad(typing: Any, start: Any) -> Any:
+    """Return four strips, one after the other."""
+    kind = _kind(start, QUAD * STRIP)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         vector = context.get_value_type(kind.dtype)
-        found = _vectors(builder, arguments[0], vector, 2 * STRIP)
+        found = _vectors(builder, arguments[0], vector, QUAD * STRIP)
         return context.make_tuple(builder, kind, found)
 
     return kind(start), generate
 
 
 @operation
-def store_pair(typing: Any, start: Any, pair: Any) -> Any:
-    """Write two strips, one after the other."""
+def store_quad(typing: Any, start: Any, quad: Any) -> Any:
+    """Write four strips, one after the other."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _store(builder, arguments[0], _values(builder, arguments[1]))
         return context.get_dummy_value()
 
-    return types.none(start, pair), generate
+    return types.none(start, quad), generate
 
 
 @operation
-def add_pixels(typing: Any, outputs: Any, first: Any, second: Any, weights: Any) -> Any:
-    """Add two pixels times their strips of weights to a strip in memory."""
+def add_pixels(typing: Any, outputs: Any, pixels: Any, entry: Any, weights: Any) -> Any:
+    """Add the four pixels of an entry times their strips of weights to a strip in memory.
+
+    `pixels` leads to the floats of all bytes.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        start, *pixels, weights = arguments
+        start, table, entry, weights = arguments
         weights = _values(builder, weights)
         vector = weights[0].type
         sums = _vectors(builder, start, vector, STRIP)
-        for number, pixel in enumerate(pixels):
-            x = splatted(builder, pixel, vector.count)
+        for number, x in enumerate(_pixels(builder, table, entry, vector)):
             strip = weights[number * STRIP : (number + 1) * STRIP]
             sums = [fma_of(builder, x, w, z) for w, z in zip(strip, sums, strict=True)]
         _store(builder, start, sums)
         return context.get_dummy_value()
 
-    return types.none(outputs, outputs.dtype, outputs.dtype, weights), generate
+    return types.none(outputs, pixels, types.int64, weights), generate
 
 
 @operation
-def add_deltas(typing: Any, deltas: Any, first: Any, second: Any, gradient: Any) -> Any:
-    """Return two strips of a gradient plus a strip of deltas in memory times each of two pixels."""
+def add_deltas(typing: Any, deltas: Any, pixels: Any, entry: Any, gradient: Any) -> Any:
+    """Return four strips of a gradient plus a strip of deltas in memory times the four pixels."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        start, *pixels, gradient = arguments
+        start, table, entry, gradient = arguments
         sums = _values(builder, gradient)
         vector = sums[0].type
         strip = _vectors(builder, start, vector, STRIP)
-        for number, pixel in enumerate(pixels):
-            x = splatted(builder, pixel, vector.count)
+        for number, x in enumerate(_pixels(builder, table, entry, vector)):
             for i, d in enumerate(strip):
                 at = number * STRIP + i
                 sums[at] = fma_of(builder, x, d, sums[at])
         return context.make_tuple(builder, signature.args[3], sums)
 
-    return gradient(deltas, deltas.dtype, deltas.dtype, gradient), generate
+    return gradient(deltas, pixels, types.int64, gradient), generate
