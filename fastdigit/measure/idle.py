@@ -35,6 +35,8 @@ ROUNDS = 25_000
 first is slow while the processor wakes up; all take half a millisecond."""
 CALLS = 8
 FIRST_LOOKS = 20
+MOMENT = 0.002
+"""Seconds after which another process that was running counts, if it is still there."""
 NAPS = (0.005, 0.5)
 """Seconds between two looks of a wait: the first, doubled each time, and the longest."""
 RECENT = 1.0
@@ -84,6 +86,10 @@ class Watch:
         places = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         count = len(places) or processors.allowed()
         others = _others()  # before there are threads of ours that end
+        if others:
+            # A worker that has just answered still runs for a moment.
+            time.sleep(MOMENT)
+            others = min(others, _others() or 0)
         found = [np.inf] * count
         together = threading.Barrier(count)
 
