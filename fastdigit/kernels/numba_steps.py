@@ -162,7 +162,7 @@ class NumbaTrainer:
         # first cache, and listing took half as long again.
         room = (lines | 1) * columns.ENTRIES_OF_LINE
         lists = self._memory.job.columns * threads
-        return aligned(whole(lists) + lists * room, np.int64), room
+        return aligned(whole(lists) + lists * room, np.float64).view(np.int64), room
 
     def _numbers(self, job: Job, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return what `descend` reads: a job, the layers, and the tables that the job points to."""
