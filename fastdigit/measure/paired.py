@@ -26,6 +26,8 @@ MOST_STEAL = 0.25
 """Share of the processors' time in the last second from which on a turn counts as disturbed."""
 MOST_WAITING = 0.5
 """Share of the budget that may be spent on waiting for an undisturbed machine."""
+UNDISTURBED_ROUNDS = 0.7
+"""Share of the fewest rounds."""
 LOOKED_AGAIN = 1.2
 """Times as many rounds as when it was last asked whether the intervals are narrow enough."""
 AGAIN = "{} (again)"
@@ -46,7 +48,7 @@ class Budget(NamedTuple):
     seconds: float = 20.0
     """After which no round begins, once there are `least_rounds`; building comes before."""
     least_rounds: int = 10
-    """And as many undisturbed ones are needed for a verdict."""
+    """For a verdict, `UNDISTURBED_ROUNDS` of so many have to be undisturbed."""
     most_rounds: int | None = None
     repetitions: int | None = None
     """In a turn; by default as many of each contender as fill `entrants.TURN` seconds."""
@@ -56,6 +58,11 @@ class Budget(NamedTuple):
     """Half of an interval, as a share of its ratio, that is narrow enough to stop."""
     patience: float = 2.0
     """Seconds to wait for an undisturbed machine before a round."""
+
+    @property
+    def enough(self) -> int:
+        """How many undisturbed rounds are needed for a verdict."""
+        return math.ceil(UNDISTURBED_ROUNDS * self.least_rounds)
 
 
 USUAL = Budget()
@@ -140,7 +147,7 @@ def ask(
                 if seat.worker:
                     seat.worker.kill()
     again = seats.pop() if len(seats) > len(entrants) else None
-    return answer.question(topic, seats, again, base, task.threads, budget.least_rounds, seed)
+    return answer.question(topic, seats, again, base, task.threads, budget.enough, seed)
 
 
 def _play(
@@ -173,7 +180,7 @@ def _play(
         rounds += 1
         bar.update(_percent(rounds, time.monotonic() - began, budget) - bar.n)
         if rounds >= look_at:
-            if answer.widest(playing, base, budget.least_rounds, seed) <= budget.width:
+            if answer.widest(playing, base, budget.enough, seed) <= budget.width:
                 break
             look_at = math.ceil(LOOKED_AGAIN * rounds)
 
