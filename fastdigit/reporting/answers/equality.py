@@ -53,10 +53,11 @@ def _sentence(
             f"No: {several(len(wrong), 'contender')} differed by more than is allowed and "
             "should have been given no time"
         )
-    elif timed and not without and not unknown:
+    elif len(timed) > len(without) and not unknown:
+        which = "that are checked " if without else ""
         parts.append(
-            f"Yes: {_all(len(timed))} gave the right result, within what is allowed, "
-            "before it was timed"
+            f"Yes: {_all(len(timed) - len(without))} {which}gave the right result, within what is "
+            "allowed, before it was timed"
         )
     elif unknown:
         parts.append(
