@@ -14,6 +14,7 @@ from fastdigit.kernels.parallel import PIECES, available_threads, run
 from fastdigit.kernels.simd import ALIGNMENT
 from fastdigit.kernels.sweep import JOB, Job
 from fastdigit.kernels.transposition import lanes_of
+from fastdigit.kernels.tree import SUM
 
 SIZES = [
     (1, 1),
@@ -231,6 +232,7 @@ def test_parameters_are_loaded_and_gradients_returned(sizes, dtype):
         np.testing.assert_array_equal(memory.floats[start : start + len(part)], part)
         before[start : start + len(part)] = part
     np.testing.assert_array_equal(memory.floats, before)
-    memory.floats[job.gradients : job.gradients + len(blocked)] = blocked
+    total = job.gradients + SUM * job.gradient_size
+    memory.floats[total : total + len(blocked)] = blocked
     expected = unpacked(blocked, layout, flat, 0.25 / 100, 1 / 100)
-    np.testing.assert_array_equal(memory.gradient(flat), expected)
+    np.testing.assert_array_equal(memory.gradient(), expected)
