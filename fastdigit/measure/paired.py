@@ -27,7 +27,7 @@ MOST_STEAL = 0.25
 MOST_WAITING = 0.5
 """Share of the budget that may be spent on waiting for an undisturbed machine."""
 UNDISTURBED_ROUNDS = 0.7
-"""Share of the fewest rounds."""
+"""Share of the fewest rounds that a question may have, which is needed for a verdict."""
 LOOKED_AGAIN = 1.2
 """Times as many rounds as when it was last asked whether the intervals are narrow enough."""
 AGAIN = "{} (again)"
