@@ -116,10 +116,16 @@ def _sentence(parameter: str, found: list[Series]) -> Text:
     series = min(found, key=lambda s: (not s.ours, median(s.points[-1][1])))
     (first, start), (last, end) = series.points[0], series.points[-1]
     if parameter == THREADS:
+        gain = median(start) / median(end)
+        beyond = (
+            " That is more than the threads can give: the points were measured one after the "
+            "other, and the noise changed in between."
+        )
         return (
             f"With {plain(formats.figure(last))} threads, {series.contender} is ",
             formats.quotient(start["median_seconds"], end["median_seconds"]),
             f" as fast as with {plain(formats.figure(first))}.",
+            beyond if gain > 1.1 * _at(last) / _at(first) else "",
         )
     return (
         "From ",
