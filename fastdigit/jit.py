@@ -28,6 +28,8 @@ from numba.core.caching import FunctionCache
 from numba.core.runtime import rtsys
 from platformdirs import user_cache_path
 
+from fastdigit.processors import matrix_unit
+
 try:
     import fcntl
 except ImportError:  # not on Windows
@@ -36,7 +38,7 @@ except ImportError:  # not on Windows
 P = ParamSpec("P")
 R = TypeVar("R")
 
-COMPILED = ("jit.py", "data/*.py", "kernels/*.py")
+COMPILED = ("jit.py", "processors.py", "data/*.py", "kernels/*.py")
 """Where compiled functions, and the constants in them, are written."""
 
 DIRECTORY = re.compile(r"numba-[^/]+-llvmlite-[^/]+-[0-9a-f]{16}")
@@ -51,8 +53,11 @@ KEPT = 30 * 24 * 3600
 
 @cache
 def source_key() -> str:
-    """Return what the compiled code depends on: the versions, and the sources."""
-    digest = hashlib.sha256()
+    """Return what the compiled code depends on: the versions, the sources, and the matrix unit.
+
+    The processor's name and features are in Numba's own key.
+    """
+    digest = hashlib.sha256(b"matrix unit" if matrix_unit() else b"")
     for pattern in COMPILED:
         for source in sorted(Path(__file__).parent.glob(pattern)):
             digest.update(source.read_bytes())

@@ -34,11 +34,11 @@ def test_the_order_of_similar_images(features, kind):
     """Equal images, of which there are many with one feature, stay as they were."""
     images = drawn(100, features, min(0.5, 10 / features), kind)
     images[50:60] = images[:10]
-    assert similar(images, THREADS).tolist() == in_plain_python(images)
+    assert similar(images, THREADS)[0].tolist() == in_plain_python(images)
 
 
 def test_threads_do_not_show_in_the_order():
     images = drawn(1000, 49)
-    orders = [similar(images, k).tolist() for k in range(1, THREADS + 1)]
+    orders = [similar(images, k)[0].tolist() for k in range(1, THREADS + 1)]
     assert sorted(orders[0]) == list(range(1000))
     assert all(order == orders[0] for order in orders)

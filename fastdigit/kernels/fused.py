@@ -243,7 +243,7 @@ def _layer_gradients(
     layer, before = layer_of(work, 1), layer_of(work, 0)
     in_order = advance(numbers, JOB + SHAPE + job.layers * LAYER)
     units = advance(floats, job.scratch + thread * job.scratch_size)
-    earlier = advance(units, job.scratch_size // 2)
+    earlier = advance(units, job.deltas)
     gradients = advance(floats, job.gradients)
     buffer = claim(tree, gradients, job.gradient_size, thread)
     gradient = advance(gradients, buffer * job.gradient_size)

@@ -141,7 +141,7 @@ def group(images: Array, dtype: npt.DTypeLike, every: bool, threads: int) -> Gro
     With `every`, blocks of zeros are kept, and the order as well.
     """
     shape = shape_of(images, dtype, every)
-    order = in_groups(np.arange(shape.images) if every else similar(images, threads), dtype)
+    order = in_groups(np.arange(shape.images) if every else similar(images, threads)[0], dtype)
     space = workspace(shape, images, dtype)
     like = np.empty(0, dtype)
 
@@ -241,8 +241,11 @@ class Tile(NamedTuple):
 
 
 @njit(inner=True)
-def tile_of(shape: Shape, piece: int, tile: int) -> Tile:
-    """Return one of the tiles of a piece, which are all about as large."""
+def tile_of(shape: Any, piece: int, tile: int) -> Tile:
+    """Return one of the tiles of a piece, which are all about as large.
+
+    The shape is one of this module or of `chunks`.
+    """
     first = shape.groups * piece // PIECES
     count = shape.groups * (piece + 1) // PIECES - first
     return Tile(

@@ -53,7 +53,7 @@ class Extents(NamedTuple):
     """Units of all layers together, filled up to whole blocks."""
 
 
-def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> Floats:
+def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return an array of zeros whose first element starts a cache line, as vectors need it."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     memory = np.zeros(size + ALIGNMENT, np.uint8)
@@ -61,12 +61,15 @@ def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> Floats:
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
-def plan(sizes: tuple[int, ...], lanes: int) -> tuple[Layout, Extents]:
-    """Return the layout for layers of these sizes and vectors of so many lanes, and its extents."""
-    layers = []
+def plan(sizes: tuple[int, ...], lanes: int, filled: int = 4) -> tuple[Layout, Extents]:
+    """Return the layout for layers of these sizes and vectors of so many lanes, and its extents.
+
+    The inputs of the first layer are filled up to a multiple of `filled`.
+    """
+    layers: list[Layer] = []
     flat = blocked = transposed = units = 0
     for inputs, outputs in pairwise(sizes):
-        rows = inputs + -inputs % 4
+        rows = inputs + -inputs % (4 if layers else filled)
         blocks = -(-outputs // UNITS)
         biases = blocked + blocks * rows * UNITS
         layers.append(
@@ -105,18 +108,33 @@ def pack(
     A kernel of one piece for each layer.
     """
     layer = record(Layer, advance(layers, piece * LAYER))
+    pack_weights(layer, parameters, blocked, transposed, piece > 0)
+    pack_biases(layer, parameters, blocked)
+
+
+@njit(inner=True)
+def pack_weights(
+    layer: Layer, parameters: Pointer, blocked: Pointer, transposed: Pointer, both: bool
+) -> None:
+    """Copy the weights of a layer into blocks, and, if `both`, into those for the way back."""
     source = advance(parameters, layer.flat)
     for o in range(layer.outputs):
         target = advance(blocked, place(layer, o))
         for i in range(layer.inputs):
             target[i * UNITS] = source[o * layer.inputs + i]
-        if piece > 0:
+        if both:
             for i in range(layer.inputs):
                 row = i // UNITS * layer.outputs + o
                 at = layer.transposed + row * UNITS + i % UNITS
                 transposed[at] = source[o * layer.inputs + i]
+
+
+@njit(inner=True)
+def pack_biases(layer: Layer, parameters: Pointer, blocked: Pointer) -> None:
+    """Copy the biases of a layer into blocks."""
+    source = advance(parameters, layer.flat + layer.outputs * layer.inputs)
     for o in range(layer.outputs):
-        blocked[layer.biases + o] = source[layer.outputs * layer.inputs + o]
+        blocked[layer.biases + o] = source[o]
 
 
 @njit()
@@ -136,11 +154,23 @@ def unpack(
     A kernel of one piece for each layer. `scales` are that of the weights of pixels, and the other.
     """
     layer = record(Layer, advance(layers, piece * LAYER))
+    unpack_weights(layer, blocked, scales[min(piece, 1)], flat)
+    unpack_biases(layer, blocked, scales[1], flat)
+
+
+@njit(inner=True)
+def unpack_weights(layer: Layer, blocked: Pointer, factor: float, flat: Pointer) -> None:
+    """Copy the weights of a layer from blocks, times a factor."""
     target = advance(flat, layer.flat)
-    factor = scales[min(piece, 1)]
     for o in range(layer.outputs):
         source = advance(blocked, place(layer, o))
         for i in range(layer.inputs):
             target[o * layer.inputs + i] = source[i * UNITS] * factor
+
+
+@njit(inner=True)
+def unpack_biases(layer: Layer, blocked: Pointer, factor: float, flat: Pointer) -> None:
+    """Copy the biases of a layer from blocks, times a factor."""
+    target = advance(flat, layer.flat + layer.outputs * layer.inputs)
     for o in range(layer.outputs):
-        target[layer.outputs * layer.inputs + o] = blocked[layer.biases + o] * scales[1]
+        target[o] = blocked[layer.biases + o] * factor

@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastdigit.kernels import prediction, sweep
-from fastdigit.kernels.groups import MOST_IN_TILE, group, shape_of, workspace
+from fastdigit.kernels import chunks, exact, groups, prediction, sweep
+from fastdigit.kernels.chunks import Chunks, in_chunks
+from fastdigit.kernels.exact_memory import ExactMemory
+from fastdigit.kernels.groups import Groups, group
 from fastdigit.kernels.interface import Problem, Score
 from fastdigit.kernels.layout import aligned
+from fastdigit.kernels.matrix import DEPTH, ROWS
 from fastdigit.kernels.memory import Memory
-from fastdigit.kernels.parallel import PIECES, Call, checked_threads, run
-from fastdigit.kernels.pixels import BYTE
+from fastdigit.kernels.parallel import PIECES, Call, available_threads, checked_threads, run
 from fastdigit.kernels.transposition import own_order
 from fastdigit.kernels.tree import begin
 
@@ -46,30 +48,47 @@ class NumbaObjective:
         self.threads = checked_threads(threads)
         self.storage = chosen_storage(storage, problem.images)
         images = kernel_images(problem.images, problem.dtype)
-        self._images = group(images, problem.dtype, self.storage == "dense", self.threads)
+        every = self.storage == "dense"
+        self._images: Chunks | Groups
+        self._memory: Memory
+        if images.dtype == np.uint8:
+            kernel = exact.learn
+            self._images = in_chunks(images, every, self.threads)
+            self._memory = ExactMemory(
+                problem.sizes,
+                problem.dtype,
+                self._images.shape,
+                self._images.columns,
+                self.threads,
+                chunks.MOST_IN_TILE + 1,
+                gradients=True,
+                activation=problem.activation,
+            )
+        else:
+            kernel = sweep.learn
+            self._images = group(images, problem.dtype, every, self.threads)
+            self._memory = Memory(
+                problem.sizes,
+                problem.dtype,
+                self._images.shape,
+                1.0,
+                groups.MOST_IN_TILE,
+                gradients=True,
+                activation=problem.activation,
+            )
         order = self._images.order
         self._labels = aligned(len(order), problem.dtype)
         self._labels[:] = problem.labels[order]
         # Images that only fill up the last group do not count.
         self._labels[len(images) :] = -1
         self._results = np.zeros((PIECES, 2))
-        scale = BYTE if images.dtype == np.uint8 else 1.0
-        self._memory = Memory(
-            problem.sizes,
-            problem.dtype,
-            self._images.shape,
-            scale,
-            MOST_IN_TILE,
-            gradients=True,
-            activation=problem.activation,
-        )
-        self._passes = [self._pass(learning) for learning in (False, True)]
-
-    def _pass(self, learning: bool) -> Call:
-        images, memory = self._images, self._memory
-        given = [memory.numbers(learning), memory.floats, images.blocks, images.index]
+        memory = self._memory
+        given = [memory.floats, self._images.blocks, self._images.index]
         given += [self._labels, self._results, memory.tree]
-        return Call(sweep.learn, given, PIECES, self.threads)
+        self._passes = [
+            Call(kernel, [memory.numbers(learning), *given], PIECES, self.threads)
+            for learning in (False, True)
+        ]
 
     def evaluate(self, parameters: Floats) -> Score:
         """Return the mean loss and the accuracy of these parameters."""
@@ -102,14 +121,23 @@ def classify(
     threads = checked_threads(threads)
     dtype = parameters.dtype
     images = kernel_images(images, dtype)
-    shape = shape_of(images, dtype, every=False)
-    scale = BYTE if images.dtype == np.uint8 else 1.0
-    memory = Memory(sizes, dtype, shape, scale, 1, gradients=False, activation=activation)
-    memory.load(parameters)
-    space = workspace(shape, images, dtype)
     labels = np.empty(len(images), np.uint8)
     filled = np.empty((len(images) if probabilities else 0, sizes[-1]), dtype)
-    numbers = np.concatenate([memory.numbers(probabilities), own_order(len(images), dtype)])
-    given = [numbers, memory.floats, images, *space, labels, filled]
-    run(prediction.classify, given, PIECES, threads)
+    if images.dtype == np.uint8:
+        cut = chunks.shape_of(images, every=True)
+        columns = np.arange(cut.features)
+        exactly = ExactMemory(sizes, dtype, cut, columns, threads, 2, False, activation)
+        exactly.load(parameters)
+        rows = aligned((available_threads(), 2 * ROWS * cut.chunks * DEPTH), np.uint8)
+        numbers = exactly.numbers(probabilities)
+        given = [numbers, exactly.floats, images, exactly.right_tiles(), rows, labels, filled]
+        run(prediction.classify_bytes, given, PIECES, threads)
+    else:
+        shape = groups.shape_of(images, dtype, every=False)
+        memory = Memory(sizes, dtype, shape, 1.0, 1, gradients=False, activation=activation)
+        memory.load(parameters)
+        space = groups.workspace(shape, images, dtype)
+        numbers = np.concatenate([memory.numbers(probabilities), own_order(len(images), dtype)])
+        given = [numbers, memory.floats, images, *space, labels, filled]
+        run(prediction.classify, given, PIECES, threads)
     return labels, filled if probabilities else None

@@ -18,7 +18,7 @@ from fastdigit.kernels.simd import (
     fetched,
     operation,
     read,
-    shuffled,
+    transposed,
     write,
 )
 
@@ -139,23 +139,6 @@ def elements(typing: Any, group: Any) -> Any:
     return pixels(group), generate
 
 
-def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
-    """Return the columns of a square, whose halves change places across the diagonal, and so on."""
-    lanes = len(rows)
-    rows = list(rows)
-    width = lanes // 2
-    while width:
-        for top in (row for row in range(lanes) if not row & width):
-            a, b = rows[top], rows[top + width]
-            for target, shift in ((top, 0), (top + width, width)):
-                chosen = [
-                    i + shift if not i & width else lanes + i - width + shift for i in range(lanes)
-                ]
-                rows[target] = shuffled(builder, a, b, chosen)
-        width //= 2
-    return rows
-
-
 @operation
 def transpose(
     typing: Any, images: Any, order: Any, features: Any, first: Any, group: Any, like: Any
@@ -176,7 +159,7 @@ def transpose(
             image = builder.load(builder.gep(order, [ir.IntType(64)(lane)]))
             place = builder.add(builder.mul(image, features), first)
             rows.append(read(builder, builder.gep(start, [place]), kind, align=1))
-        for lane, row in enumerate(_transposed(builder, rows)):
+        for lane, row in enumerate(transposed(builder, rows)):
             place = at_vector(builder, target, ir.IntType(64)(lane), kind)
             builder.store(row, place, align=4 * lanes)
         return context.get_dummy_value()
@@ -198,7 +181,7 @@ def restore(typing: Any, columns: Any, rows: Any, pitch: Any) -> Any:
             for column in range(vector.lanes)
         ]
         values = [builder.load(place, align=ALIGNMENT) for place in places]
-        for row in _transposed(builder, values):
+        for row in transposed(builder, values):
             write(builder, row, target, align=1)
             target = builder.gep(target, [pitch])
         return context.get_dummy_value()

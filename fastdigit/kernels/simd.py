@@ -76,6 +76,23 @@ def splatted(builder: Any, scalar: Any, lanes: int) -> Any:
     return shuffled(builder, first, nothing, [0] * lanes)
 
 
+def transposed(builder: Any, rows: list[Any]) -> list[Any]:
+    """Return the columns of a square, whose halves change places across the diagonal, and so on."""
+    lanes = len(rows)
+    rows = list(rows)
+    width = lanes // 2
+    while width:
+        for top in (row for row in range(lanes) if not row & width):
+            a, b = rows[top], rows[top + width]
+            for target, shift in ((top, 0), (top + width, width)):
+                chosen = [
+                    i + shift if not i & width else lanes + i - width + shift for i in range(lanes)
+                ]
+                rows[target] = shuffled(builder, a, b, chosen)
+        width //= 2
+    return rows
+
+
 def fma_of(builder: Any, a: Any, b: Any, c: Any) -> Any:
     """Return LLVM's a * b + c, rounded once."""
     # llvmlite's declare_intrinsic knows no vectors, so the name is put together here.
@@ -141,6 +158,17 @@ def advance(typing: Any, start: Any, elements: Any) -> Any:
 
 
 @operation
+def view(typing: Any, start: Any, kind: Any) -> Any:
+    """Return the pointer as one to elements of another type, such as ``np.uint8``."""
+    other = types.CPointer(kind.instance_type)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], context.get_value_type(other))
+
+    return other(start, kind), generate
+
+
+@operation
 def record(typing: Any, kind: Any, start: Any) -> Any:
     """Return a named tuple of the class `kind` with the values that begin at a pointer."""
     fields = types.NamedUniTuple(start.dtype, len(kind.instance_class._fields), kind.instance_class)
@@ -199,7 +227,7 @@ def splat(typing: Any, start: Any, number: Any) -> Any:
     return vector(start, types.float64), generate
 
 
-def fetched(builder: Any, address: Any) -> None:
+def fetched(builder: Any, address: Any, nearest: bool = True) -> None:
     """Have the processor bring the line at an address into its caches; it need not exist."""
     address = builder.bitcast(address, ir.IntType(8).as_pointer())
     number = ir.IntType(32)
@@ -208,8 +236,8 @@ def fetched(builder: Any, address: Any) -> None:
     if function is None:
         kind = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
         function = ir.Function(builder.module, kind, name)
-    # For reading, into all caches, data.
-    builder.call(function, [address, number(0), number(3), number(1)])
+    # For reading, into all caches or all but the nearest, data.
+    builder.call(function, [address, number(0), number(3 if nearest else 2), number(1)])
 
 
 @operation
@@ -218,6 +246,17 @@ def prefetch(typing: Any, start: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         fetched(builder, arguments[0])
+        return context.get_dummy_value()
+
+    return types.none(start), generate
+
+
+@operation
+def prefetch_for_later(typing: Any, start: Any) -> Any:
+    """Have the processor bring the line at a pointer into all its caches but the nearest."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        fetched(builder, arguments[0], nearest=False)
         return context.get_dummy_value()
 
     return types.none(start), generate

@@ -23,8 +23,11 @@ SIDE = 7
 four pixels, of all sizes tried, leave the fewest blocks of MNIST."""
 
 
-def similar(images: Array, threads: int) -> npt.NDArray[np.int64]:
-    """Return an order of images that brings those together which have ink in the same places."""
+def similar(images: Array, threads: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return an order of images that brings those together which have ink in the same places.
+
+    And one of the columns, where parts that are inked in most images come first.
+    """
     n, features = images.shape
     side = max(1, round(features**0.5))
     row, column = np.divmod(np.arange(features), side)
@@ -37,12 +40,13 @@ def similar(images: Array, threads: int) -> npt.NDArray[np.int64]:
     # What few images have, divides them first.
     rare = np.argsort([int(column.sum()) for column in has], kind="stable")
     code = np.zeros(n, np.uint64)
-    for part in rare:
-        code = code << np.uint64(1) | has[part]
+    for number in rare:
+        code = code << np.uint64(1) | has[number]
     # From a Gray code to its number, so that neighbours in order differ in few parts.
     for shift in (1, 2, 4, 8, 16, 32):
         code ^= code >> np.uint64(shift)
-    return np.lexsort((ink, code))
+    columns = np.argsort(-np.argsort(rare)[part], kind="stable")
+    return np.lexsort((ink, code)), columns
 
 
 @njit()

@@ -26,7 +26,7 @@ from fastdigit.kernels.dense import (
     softmax,
     subtract_one_hot,
 )
-from fastdigit.kernels.groups import SHAPE, Shape, Tile, tile_of
+from fastdigit.kernels.groups import SHAPE, Shape, tile_of
 from fastdigit.kernels.layout import LAYER, Layer
 from fastdigit.kernels.simd import (
     advance,
@@ -63,7 +63,9 @@ class Job(NamedTuple):
     scratch: int
     """Offset of the activations and deltas of a tile, for each thread."""
     scratch_size: int
-    """Elements between those of two threads; in its second half are the deltas."""
+    """Elements between those of two threads."""
+    deltas: int
+    """Offset of the deltas in them."""
     pitch: int
     """Elements that the activations of a group take."""
     gradients: int
@@ -90,8 +92,12 @@ def work_of(numbers: Pointer, floats: Pointer) -> Work:
     return Work(record(Job, numbers), record(Shape, advance(numbers, JOB)), layers, floats)
 
 
+AnyWork = Any
+"""A `Work` of this module, or of `exact`."""
+
+
 @njit(inner=True)
-def layer_of(work: Work, index: int) -> Layer:
+def layer_of(work: AnyWork, index: int) -> Layer:
     """Return a layer of the network."""
     return record(Layer, advance(work.layers, index * LAYER))
 
@@ -111,7 +117,7 @@ def units_of(work: Work, block: int, activations: Pointer) -> Units:
 
 
 @njit(inner=True)
-def other_layers(work: Work, activations: Pointer) -> Pointer:
+def other_layers(work: AnyWork, activations: Pointer) -> Pointer:
     """Pass a group on from the first layer's outputs to the logits, and return where they are."""
     outputs = activations
     for index in range(1, work.job.layers):
@@ -133,7 +139,7 @@ def other_layers(work: Work, activations: Pointer) -> Pointer:
 
 
 @njit(inner=True)
-def deltas_of(work: Work, activations: Pointer, deltas: Pointer) -> None:
+def deltas_of(work: AnyWork, activations: Pointer, deltas: Pointer) -> None:
     """Take the deltas of a group's logits back to those of the first layer."""
     for index in range(work.job.layers - 1, 0, -1):
         layer = layer_of(work, index)
@@ -153,39 +159,63 @@ def deltas_of(work: Work, activations: Pointer, deltas: Pointer) -> None:
 
 
 @njit(inner=True)
+def pass_through(
+    work: AnyWork, labels: Pointer, groups: int, activations: Pointer, deltas: Pointer
+) -> tuple[float, float]:
+    """Take a tile from the first layer's outputs to the loss, and, while learning, back to deltas.
+
+    Parameters
+    ----------
+    labels
+        Of the tile.
+    groups
+        How many vectors of images the tile has.
+
+    Returns
+    -------
+    tuple
+        The loss and the number of right answers, each added up.
+    """
+    job, width = work.job, lanes(work.floats)
+    last_layer = layer_of(work, job.layers - 1).activations
+    zero = splat(work.floats, 0.0)
+    one = splat(work.floats, 1.0)
+    minus_one = splat(work.floats, -1.0)
+    loss = 0.0
+    correct = 0.0
+    for g in range(groups):
+        units = advance(activations, g * job.pitch)
+        logits = other_layers(work, units)
+        expected = load(labels, g * width)
+        counts = greater(expected, minus_one)
+        target = logits_of(expected, logits, job.outputs)
+        winner, largest = largest_of(logits, job.outputs)
+        normaliser = softmax(logits, job.outputs, largest)
+        loss += total(select(counts, subtract(normaliser, target), zero))
+        correct += total(select(equal(winner, expected), one, zero))
+        if job.learning:
+            back_from = advance(deltas, g * job.pitch)
+            subtract_one_hot(expected, logits, job.outputs, advance(back_from, last_layer))
+            deltas_of(work, units, back_from)
+    return loss, correct
+
+
+@njit(inner=True)
 def add_gradients(
-    work: Work,
-    tile: Tile,
-    blocks: Pointer,
-    index: Pointer,
-    activations: Pointer,
-    deltas: Pointer,
-    gradient: Pointer,
+    work: AnyWork, groups: int, activations: Pointer, deltas: Pointer, gradient: Pointer
 ) -> None:
-    """Add what a tile has to the gradient of every layer."""
-    groups = tile.last - tile.first
+    """Add what a tile has to the gradient of all but the weights of the first layer."""
     pitch = work.job.pitch
     for i in range(work.job.layers):
         layer = layer_of(work, i)
         d = advance(deltas, layer.activations)
-        weights = advance(gradient, layer.weights)
         add_bias_gradients(d, layer.blocks, groups, pitch, advance(gradient, layer.biases))
         if i > 0:
             inputs = advance(activations, layer_of(work, i - 1).activations)
+            weights = advance(gradient, layer.weights)
             add_weight_gradients(
                 inputs, layer.inputs, d, layer.rows, layer.blocks, groups, pitch, weights
             )
-        else:
-            for block in range(layer.blocks):
-                add_weight_gradients_sparse(
-                    work.shape,
-                    tile,
-                    blocks,
-                    index,
-                    advance(d, block * UNITS * lanes(d)),
-                    pitch,
-                    advance(weights, block * layer.rows * UNITS),
-                )
 
 
 @njit()
@@ -221,20 +251,17 @@ def learn(
     job = work.job
     width = lanes(floats)
     activations = advance(floats, job.scratch + thread * job.scratch_size)
-    deltas = advance(activations, job.scratch_size // 2)
+    deltas = advance(activations, job.deltas)
     gradients = advance(floats, job.gradients)
     buffer = claim(tree, gradients, job.gradient_size, thread) if job.learning else 0
     gradient = advance(gradients, buffer * job.gradient_size)
-    last_layer = layer_of(work, job.layers - 1).activations
-    zero = splat(floats, 0.0)
-    one = splat(floats, 1.0)
-    minus_one = splat(floats, -1.0)
+    first = layer_of(work, 0)
     loss = 0.0
     correct = 0.0
     for number in range(work.shape.tiles):
         tile = tile_of(work.shape, piece, number)
         groups = tile.last - tile.first
-        for block in range(layer_of(work, 0).blocks):
+        for block in range(first.blocks):
             for g in range(groups):
                 begin = np.int64(index[tile.first + g])
                 linear_sparse(
@@ -243,22 +270,22 @@ def learn(
                     np.int64(index[tile.first + g + 1]) - begin,
                     units_of(work, block, advance(activations, g * job.pitch)),
                 )
-        for g in range(groups):
-            units = advance(activations, g * job.pitch)
-            logits = other_layers(work, units)
-            expected = load(labels, (tile.first + g) * width)
-            counts = greater(expected, minus_one)
-            target = logits_of(expected, logits, job.outputs)
-            winner, largest = largest_of(logits, job.outputs)
-            normaliser = softmax(logits, job.outputs, largest)
-            loss += total(select(counts, subtract(normaliser, target), zero))
-            correct += total(select(equal(winner, expected), one, zero))
-            if job.learning:
-                back_from = advance(deltas, g * job.pitch)
-                subtract_one_hot(expected, logits, job.outputs, advance(back_from, last_layer))
-                deltas_of(work, units, back_from)
+        own_labels = advance(labels, tile.first * width)
+        found = pass_through(work, own_labels, groups, activations, deltas)
+        loss += found[0]
+        correct += found[1]
         if job.learning:
-            add_gradients(work, tile, blocks, index, activations, deltas, gradient)
+            add_gradients(work, groups, activations, deltas, gradient)
+            for block in range(first.blocks):
+                add_weight_gradients_sparse(
+                    work.shape,
+                    tile,
+                    blocks,
+                    index,
+                    advance(deltas, block * UNITS * width),
+                    job.pitch,
+                    advance(gradient, first.weights + block * first.rows * UNITS),
+                )
     results[2 * piece] = loss
     results[2 * piece + 1] = correct
     if job.learning:

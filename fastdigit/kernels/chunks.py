@@ -1,0 +1,151 @@
+"""Images of bytes in chunks: the storage that training with the matrix unit reads.
+
+A *group* is sixteen images, and a *chunk* 64 columns of a group: a right tile of `matrix`, whose
+rows are four columns of all sixteen images, an image's four pixels side by side. Chunks that are
+all zero are left out. So that there are many of these, similar images are put together, and those
+columns that are lit in as many images (see `similarity`).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastdigit.jit import njit
+from fastdigit.kernels.layout import aligned
+from fastdigit.kernels.matrix import DEPTH, ROWS, TILE
+from fastdigit.kernels.parallel import PIECES, available_threads, run
+from fastdigit.kernels.simd import advance, record
+from fastdigit.kernels.similarity import similar
+
+Pointer = Any
+"""To elements of one type, in compiled code."""
+
+Array = npt.NDArray[Any]
+
+MOST_IN_TILE = 48
+"""Groups in a tile at most: what their deltas take must stay in a near cache, and the sums of a
+tile must fit 32 bits."""
+
+
+class Shape(NamedTuple):
+    """What the compiled functions know of the images of a pass, in whole numbers."""
+
+    images: int
+    features: int
+    chunks: int
+    """In a group, those that are left out included."""
+    groups: int
+    tiles: int
+    """Tiles in each piece."""
+    every: int
+    """Whether chunks of zeros are kept as well."""
+    counting: int
+    """Whether chunks are counted only."""
+    numbers: int
+    """Offset in the index of which of a group's chunks each one is. Before it are the numbers of
+    the groups' first chunks."""
+
+
+SHAPE = len(Shape._fields)
+
+
+class Chunks(NamedTuple):
+    """Images in chunks, and in which order."""
+
+    shape: Shape
+    order: npt.NDArray[np.int64]
+    """(groups * 16,): which image is where. The last one fills its group up."""
+    columns: npt.NDArray[np.int64]
+    """(features,): which column is where."""
+    blocks: npt.NDArray[np.uint8]
+    """(1 + chunks, 1024): first a chunk of zeros, which stands for all that were left out."""
+    index: npt.NDArray[np.uint32]  # type: ignore[assignment]  # and not tuple.index
+    """The numbers that `Shape` tells of."""
+
+
+def shape_of(images: npt.NDArray[np.uint8], every: bool) -> Shape:
+    """Return the shape of images in chunks before these are counted."""
+    n, features = images.shape
+    groups = -(-n // ROWS)
+    return Shape(
+        images=n,
+        features=features,
+        chunks=-(-features // DEPTH),
+        groups=groups,
+        tiles=max(1, -(-groups // (PIECES * MOST_IN_TILE))),
+        every=every,
+        counting=True,
+        numbers=groups + 1,
+    )
+
+
+def in_chunks(images: npt.NDArray[np.uint8], every: bool, threads: int) -> Chunks:
+    """Return images (n, features) in chunks.
+
+    With `every`, chunks of zeros are kept, and the order of images and columns as well.
+    """
+    shape = shape_of(images, every)
+    n, features, groups = shape.images, shape.features, shape.groups
+    as_given = np.arange(n), np.arange(features)
+    order, columns = as_given if every else similar(images, threads)
+    order = np.pad(order, (0, -n % ROWS), mode="edge")
+    room = aligned((available_threads(), shape.chunks * TILE), np.uint8)
+
+    def cut(index: Array, blocks: Array) -> None:
+        numbers = np.concatenate([np.array(shape, np.int64), order, columns])
+        run(_cut, [numbers, images, room, index, blocks], PIECES, threads)
+
+    counted = np.zeros(groups + 1, np.uint32)
+    cut(counted, np.empty(0, np.uint8))
+    starts = np.cumsum(counted, dtype=np.int64)
+    index = np.empty(shape.numbers + int(starts[-1]), np.uint32)
+    index[: shape.numbers] = starts
+    blocks = aligned((1 + int(starts[-1]), TILE), np.uint8)
+    shape = shape._replace(counting=False)
+    cut(index, blocks)
+    return Chunks(shape, order, columns, blocks, index)
+
+
+@njit()
+def _cut(
+    numbers: Any,
+    images: Pointer,
+    room: Pointer,
+    index: Pointer,
+    blocks: Pointer,
+    _f: Any,
+    _g: Any,
+    piece: int,
+    thread: int,
+) -> None:
+    """Count the chunks of each group, or write them and their numbers: a kernel of 64 pieces.
+
+    The numbers are the fields of a `Shape`, then the order of the images, and that of the columns.
+    """
+    shape = record(Shape, numbers)
+    order = advance(numbers, SHAPE)
+    columns = advance(order, shape.groups * ROWS)
+    room = advance(room, thread * shape.chunks * TILE)
+    for g in range(shape.groups * piece // PIECES, shape.groups * (piece + 1) // PIECES):
+        for lane in range(ROWS):
+            image = advance(images, order[g * ROWS + lane] * shape.features)
+            # Four columns are a row of 64 bytes.
+            target = advance(room, lane * 4)
+            for j in range(shape.features):
+                target[j // 4 * DEPTH + j % 4] = image[columns[j]]
+        count = 0
+        for chunk in range(shape.chunks):
+            source = advance(room, chunk * TILE)
+            lit = np.uint8(shape.every)
+            for k in range(TILE):
+                lit |= source[k]
+            if lit and not shape.counting:
+                number = np.int64(index[g]) + count
+                index[shape.numbers + number] = chunk
+                target = advance(blocks, (1 + number) * TILE)
+                for k in range(TILE):
+                    target[k] = source[k]
+            count += lit != 0
+        if shape.counting:
+            index[g + 1] = count

@@ -1,0 +1,191 @@
+"""Numbers as digits to the base 256, so that sums of their products with bytes are exact.
+
+A float is multiplied by a power of two, rounded to a whole number and written with digits from -128
+to 127: three for float32, six for float64. All numbers that are added up together have the same
+power, chosen by the largest of them, so that its whole number fills the digits. Digits times bytes
+are added up as whole numbers, and only the sums are rounded to floats again: what an order of sums
+could change is gone, and the whole error is that of the rounding at the beginning, at most 2^-24 or
+2^-48 of the largest number for each product. Sums of floats are no nearer to the truth: they round
+each time, relative to a sum.
+
+Splitting numbers for exact products on integer hardware is the Ozaki scheme (Ozaki, Ogita, Oishi
+and Rump, "Error-free transformations of matrix multiplication by using fast routines of matrix
+multiplication and its applications", 2012; with integers, Ootomo, Ozaki and Yokota, "DGEMM on
+integer matrix multiplication unit", 2024). Here one side is bytes already.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+
+from fastdigit.jit import njit
+from fastdigit.kernels.bundles import UNITS
+from fastdigit.kernels.matrix import DEPTH, ROWS
+from fastdigit.kernels.simd import (
+    ALIGNMENT,
+    Vector,
+    constant,
+    fma,
+    fma_of,
+    lanes,
+    load,
+    maximum,
+    operation,
+    read,
+    splat,
+    store,
+    subtract,
+    total,
+    write,
+)
+
+Pointer = Any
+"""To elements of one type, in compiled code."""
+
+BASE = 256
+TOGETHER = 3
+"""Digits whose sums are put together in float64 without rounding."""
+DIGITS = {"float32": TOGETHER, "float64": 2 * TOGETHER}
+FULL = 1 + 2**-7
+"""What the largest number may be multiplied by and still be below a power of two: its digits are
+then no more than 127."""
+
+
+def _digits(element: Any) -> int:
+    return DIGITS[element.name]
+
+
+@operation
+def bits_of_digits(typing: Any, like: Any) -> Any:
+    """Return the power of two that whole numbers are below which the digits can write."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.IntType(64)(8 * _digits(like.dtype) - 1)
+
+    return types.int64(like), generate
+
+
+@operation
+def largest_exponent(typing: Any, like: Any) -> Any:
+    """Return an exponent of two that can be inverted in the pointer's element type."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.IntType(64)(120 if like.dtype == types.float32 else 1000)
+
+    return types.int64(like), generate
+
+
+@operation
+def exponent_above(typing: Any, number: Any) -> Any:
+    """Return e with |number| < 2^e, the smallest unless the number is subnormal."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        whole = ir.IntType(64)
+        bits = builder.bitcast(arguments[0], whole)
+        field = builder.and_(builder.lshr(bits, whole(52)), whole(2047))
+        return builder.sub(field, whole(1022))
+
+    return types.int64(types.float64), generate
+
+
+@operation
+def power_of_two(typing: Any, exponent: Any) -> Any:
+    """Return 2^exponent, for exponents from -1022 to 1023."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        whole = ir.IntType(64)
+        bits = builder.shl(builder.add(arguments[0], whole(1023)), whole(52))
+        return builder.bitcast(bits, ir.DoubleType())
+
+    return types.float64(types.int64), generate
+
+
+@njit(inner=True)
+def scale_of(start: Pointer, count: int, apart: int, room: Pointer) -> tuple[float, float]:
+    """Return what to multiply numbers by before they are rounded, and its inverse.
+
+    The numbers are so many vectors, `apart` elements from each other; `room` is for one vector.
+    The inverse is NaN where one of them is not finite.
+    """
+    zero = splat(start, 0.0)
+    largest = not_finite = zero
+    for k in range(count):
+        x = load(start, k * apart)
+        largest = maximum(largest, maximum(x, subtract(zero, x)))
+        not_finite = fma(x, zero, not_finite)
+    store(room, 0, largest)
+    bound = 0.0
+    for lane in range(lanes(start)):
+        bound = max(bound, room[lane])
+    exponent = bits_of_digits(start) - exponent_above(bound * FULL)
+    exponent = min(max(exponent, -1000), largest_exponent(start))
+    return power_of_two(exponent), power_of_two(-exponent) + total(not_finite)
+
+
+@operation
+def write_digits(typing: Any, target: Any, x: Any, factor: Any) -> Any:
+    """Write the digits of a vector times a factor, rounded, as one byte a lane.
+
+    They are rows of 64 bytes that are UNITS rows apart, lowest digits first.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        target, x, factor = arguments
+        vector = x.type
+        bits = 32 if x.type.count == ROWS else 64
+        digits = 3 if bits == 32 else 6
+        whole = ir.VectorType(ir.IntType(bits), vector.count)
+
+        def number(value: int) -> Any:
+            return ir.Constant(whole, [ir.Constant(whole.element, value)] * vector.count)
+
+        x = builder.fmul(x, factor)
+        limit = constant(vector, 2.0 ** (8 * digits - 1))
+        small = builder.and_(
+            builder.fcmp_ordered("<", x, limit), builder.fcmp_ordered(">", x, builder.fneg(limit))
+        )
+        # What is too large, or NaN, has no digits; its scale has said so.
+        x = builder.select(small, x, constant(vector, 0.0))
+        name = f"llvm.nearbyint.v{vector.count}f{bits}"
+        function = builder.module.globals.get(name)
+        if function is None:
+            function = ir.Function(builder.module, ir.FunctionType(vector, [vector]), name)
+        rest = builder.fptosi(builder.call(function, [x]), whole)
+        narrow = ir.VectorType(ir.IntType(8), vector.count)
+        for digit in range(digits):
+            place = builder.gep(target, [ir.IntType(64)(digit * UNITS * DEPTH)])
+            write(builder, builder.trunc(rest, narrow), place, align=vector.count)
+            rest = builder.ashr(builder.add(rest, number(BASE // 2)), number(8))
+        return context.get_dummy_value()
+
+    return types.none(target, x, x), generate
+
+
+@operation
+def joined(typing: Any, sums: Any, like: Any) -> Any:
+    """Return the numbers that sums of digits stand for, as a vector of the type of `like`.
+
+    The sums are rows of 16 whole numbers that are UNITS rows apart, those of the lowest digits
+    first. Each result is rounded once for float32, and twice for float64.
+    """
+    vector = Vector(like.dtype)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        row = ir.VectorType(ir.IntType(32), vector.lanes)
+        wide = ir.VectorType(ir.DoubleType(), vector.lanes)
+        values = []
+        for digit in range(_digits(like.dtype)):
+            place = builder.gep(arguments[0], [ir.IntType(64)(digit * UNITS * ROWS)])
+            whole = read(builder, place, row, align=min(ALIGNMENT, 4 * vector.lanes))
+            values.append(builder.sitofp(whole, wide))
+        parts = []
+        for first in range(0, len(values), TOGETHER):
+            low, middle, high = values[first : first + TOGETHER]
+            high = fma_of(builder, high, constant(wide, BASE), middle)
+            parts.append(fma_of(builder, high, constant(wide, BASE), low))
+        if len(parts) == 1:
+            return builder.fptrunc(parts[0], context.get_value_type(vector))
+        return fma_of(builder, parts[1], constant(wide, BASE**TOGETHER), parts[0])
+
+    return vector(sums, like), generate

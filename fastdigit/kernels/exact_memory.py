@@ -1,0 +1,103 @@
+"""The memory that the kernels of exact sums work in, beside that of all kernels."""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastdigit.kernels import digits, exact
+from fastdigit.kernels.bundles import UNITS
+from fastdigit.kernels.chunks import Shape
+from fastdigit.kernels.layout import aligned
+from fastdigit.kernels.matrix import DEPTH, ROWS, TILE, WORKSPACE
+from fastdigit.kernels.memory import Memory
+from fastdigit.kernels.parallel import Call
+from fastdigit.kernels.pixels import BYTE
+from fastdigit.kernels.transposition import lanes_of
+
+
+class ExactMemory(Memory):
+    """Where the kernels of exact sums work.
+
+    Parameters
+    ----------
+    sizes, dtype, groups, gradients, activation
+        See `Memory`, but the groups are of sixteen images.
+    shape
+        Of the images.
+    columns
+        (features,): which column of the images is where.
+    threads
+        How many write digits.
+    """
+
+    def __init__(
+        self,
+        sizes: tuple[int, ...],
+        dtype: np.dtype[Any],
+        shape: Shape,
+        columns: npt.NDArray[np.int64],
+        threads: int,
+        groups: int,
+        gradients: bool,
+        activation: str,
+    ) -> None:
+        self._columns, self._threads, self._units = columns, threads, sizes[1]
+        blocks = -(-sizes[1] // UNITS)
+        # Rows of left tiles come in pairs of tiles.
+        self._lefts = lefts = 2 * -(-digits.DIGITS[dtype.name] * UNITS // (2 * ROWS))
+        self._weights = blocks, shape.chunks, lefts
+        tile, fours = TILE // dtype.itemsize, -(-groups // exact.TOGETHER) + 1
+        own = {
+            "delta_digits": blocks * fours * lefts * tile,
+            "delta_scales": blocks * UNITS,
+            "turned": 2 * fours * tile,
+            "sums": 2 * lefts * tile,
+            "found": fours * exact.TOGETHER * shape.chunks,
+            "row": shape.chunks * DEPTH,
+            "room": ROWS,
+            "space": WORKSPACE,
+        }
+        super().__init__(
+            sizes,
+            dtype,
+            shape,
+            BYTE,
+            groups * (ROWS // lanes_of(dtype)),
+            gradients,
+            activation,
+            filled=DEPTH,
+            shared={"weights": blocks * shape.chunks * lefts * tile, "scales": blocks * UNITS},
+            own=own,
+        )
+
+    def right_tiles(self) -> npt.NDArray[np.int8]:
+        """Return the digits of the weights as right tiles; there they are left ones."""
+        lefts = self._part("weights").view(np.int8)[: math.prod(self._weights) * TILE]
+        lefts = lefts.reshape(*self._weights, ROWS, DEPTH // 4, 4)
+        rights = aligned(lefts.size, np.int8)
+        rights.reshape(lefts.shape)[:] = lefts.swapaxes(-3, -2)
+        return rights
+
+    def numbers(self, learning: bool) -> npt.NDArray[np.int64]:
+        """Return what `exact.work_of` reads."""
+        own = self._own
+        places = exact.Digits(
+            weights=self._offsets["weights"],
+            scales=self._offsets["scales"],
+            lefts=self._lefts,
+            deltas=own["delta_digits"],
+            **{name: own[name] for name in exact.Digits._fields[4:]},
+        )
+        job = self._job._replace(learning=learning)
+        return np.array([*job, *self._shape, *places, *self._layout.flat], np.int64)
+
+    def _packing(self) -> Call:
+        given = [self.numbers(False), self.floats, self._given, self._columns]
+        return Call(exact.pack, given, self._units + 1, self._threads)
+
+    def _unpacking(self) -> Call:
+        given = [self.numbers(False), self.floats, self._total]
+        given += [self._scales, self._columns, self._gradient]
+        return Call(exact.unpack, given, self._units + 1, self._threads)

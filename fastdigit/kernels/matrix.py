@@ -1,0 +1,272 @@
+"""The matrix unit of a processor inside Numba functions: tiles of bytes, multiplied all at once.
+
+A *tile* is 1 KB: 16 rows of 64 bytes. Its product of a *left* tile, 16 rows of 64 bytes each, and a
+*right* one, 16 rows of 16 groups of four bytes, is 16 x 16 whole numbers of 32 bits:
+
+    product[m, n] = sum over k of left[m, k] * right[k // 4, 4 n + k % 4]
+
+so the right tile has, column by column, four bytes side by side. One of the two holds numbers from
+0 to 255, the other from -128 to 127. The sums are exact, and so they are the same in every order:
+what a processor has no matrix unit for is done with vectors, bit for bit. Intel calls the unit AMX
+(Advanced Matrix Extensions; Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1,
+chapter 18).
+
+Four products are added up at a time, of two tiles on either side, so that each tile that is loaded
+is used twice, and four sums wait for no other.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+
+from fastdigit.jit import njit
+from fastdigit.kernels.simd import (
+    ALIGNMENT,
+    advance,
+    load,
+    operation,
+    read,
+    splatted,
+    store,
+    transposed,
+)
+from fastdigit.processors import compiled_features, matrix_unit
+
+Pointer = Any
+"""To elements of one type, in compiled code."""
+
+TILE = 1024
+"""Bytes of a tile."""
+ROWS = 16
+"""Rows of a tile; and columns of a product."""
+DEPTH = 64
+"""Products that each number of a product of tiles is a sum of."""
+SUMS = 4
+"""Products of tiles that are added up at a time."""
+WORKSPACE = SUMS * TILE // 4
+"""Whole numbers of 32 bits that a thread needs where there is no matrix unit."""
+MOST_PRODUCTS = 2**31 // (255 * 128)
+"""Products that fit a sum, whatever the bytes are."""
+
+LEFT, RIGHT = (4, 5), (6, 7)
+"""Of the unit's eight tiles, four are sums."""
+
+_BYTE_POINTER = ir.IntType(8).as_pointer()
+
+
+def _instruction(builder: Any, name: str, *arguments: Any) -> None:
+    """Call one of LLVM's names for an instruction of the matrix unit."""
+    function = builder.module.globals.get(f"llvm.x86.{name}")
+    if function is None:
+        kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+        function = ir.Function(builder.module, kind, f"llvm.x86.{name}")
+    builder.call(function, arguments)
+
+
+def _tile(number: int) -> Any:
+    return ir.Constant(ir.IntType(8), number)
+
+
+def _place(builder: Any, start: Any, bytes_on: int = 0) -> Any:
+    start = builder.bitcast(start, _BYTE_POINTER)
+    return builder.gep(start, [ir.IntType(64)(bytes_on)])
+
+
+# Palette 1, then at offset 16 the bytes of a row, and at offset 48 the rows, of each of the tiles.
+_SHAPES = bytes([1] + [0] * 15) + bytes([64, 0] * 8 + [0] * 16) + bytes([16] * 8 + [0] * 8)
+
+
+@operation
+def _prepare_unit(typing: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        shapes = context.insert_const_bytes(builder.module, _SHAPES, "fastdigit_tile_shapes")
+        _instruction(builder, "ldtilecfg", builder.bitcast(shapes, _BYTE_POINTER))
+        return context.get_dummy_value()
+
+    return types.none(), generate
+
+
+@operation
+def _release_unit(typing: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _instruction(builder, "tilerelease")
+        return context.get_dummy_value()
+
+    return types.none(), generate
+
+
+@operation
+def _clear_unit(typing: Any, space: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        for number in range(SUMS):
+            _instruction(builder, "tilezero", _tile(number))
+        return context.get_dummy_value()
+
+    return types.none(space), generate
+
+
+@operation
+def _multiply_in_unit(
+    typing: Any, space: Any, left: Any, left_too: Any, pitch: Any, right: Any, right_too: Any
+) -> Any:
+    name = "tdpbsud" if left.dtype == types.int8 else "tdpbusd"
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, first, second, pitch, *rights = arguments
+        row = ir.IntType(64)(DEPTH)
+        places = zip(
+            (*LEFT, *RIGHT), (first, second, *rights), (pitch, pitch, row, row), strict=True
+        )
+        for number, place, apart in places:
+            _instruction(builder, "tileloadd64", _tile(number), _place(builder, place), apart)
+        for number in range(SUMS):
+            sides = _tile(LEFT[number % 2]), _tile(RIGHT[number // 2])
+            _instruction(builder, name, _tile(number), *sides)
+        return context.get_dummy_value()
+
+    return types.none(space, left, left, types.int64, right, right), generate
+
+
+@operation
+def _take_from_unit(typing: Any, space: Any, target: Any, target_too: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, *targets = arguments
+        for number in range(SUMS):
+            place = _place(builder, targets[number // 2], number % 2 * TILE)
+            row = ir.IntType(64)(DEPTH)
+            _instruction(builder, "tilestored64", _tile(number), place, row)
+        return context.get_dummy_value()
+
+    return types.none(space, target, target), generate
+
+
+@operation
+def transpose_product(typing: Any, source: Any, target: Any) -> Any:
+    """Write the 16 x 16 numbers of a product with rows and columns exchanged."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.VectorType(ir.IntType(32), ROWS)
+        source, target = (builder.bitcast(start, kind.as_pointer()) for start in arguments)
+        rows = [
+            builder.load(builder.gep(source, [ir.IntType(64)(row)]), align=ALIGNMENT)
+            for row in range(ROWS)
+        ]
+        for row, value in enumerate(transposed(builder, rows)):
+            builder.store(value, builder.gep(target, [ir.IntType(64)(row)]), align=ALIGNMENT)
+        return context.get_dummy_value()
+
+    return types.none(source, target), generate
+
+
+# --- the same with vectors -----------------------------------------------------------------------
+
+
+@operation
+def _four(typing: Any, start: Any) -> Any:
+    """Return the four bytes at a pointer, wherever it points, as one number."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = ir.IntType(32)
+        return builder.load(builder.bitcast(arguments[0], word.as_pointer()), align=1)
+
+    return types.int32(start), generate
+
+
+@operation
+def _dots(typing: Any, sums: Any, word: Any, row: Any, signed: Any) -> Any:
+    """Return 16 sums plus the products of four bytes with each four of a row.
+
+    `signed` is a pointer to the type of the four bytes; those of the row have the other one.
+    """
+    words = ir.VectorType(ir.IntType(32), ROWS)
+
+    def number(value: int) -> Any:
+        return ir.Constant(words, [ir.Constant(words.element, value)] * ROWS)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        total, word, row, _ = arguments
+        left = splatted(builder, word, ROWS)
+        right = read(builder, row, words)
+        plus, minus = (right, left) if signed.dtype == types.int8 else (left, right)
+        if "avx512vnni" in compiled_features():
+            name = "llvm.x86.avx512.vpdpbusd.512"
+            narrow = ir.VectorType(ir.IntType(8), DEPTH)
+            function = builder.module.globals.get(name)
+            if function is None:
+                kind = ir.FunctionType(words, [words, narrow, narrow])
+                function = ir.Function(builder.module, kind, name)
+            sides = (builder.bitcast(side, narrow) for side in (plus, minus))
+            return builder.call(function, [total, *sides])
+        for byte in range(4):
+            a = builder.and_(builder.lshr(plus, number(8 * byte)), number(255))
+            b = builder.ashr(builder.shl(minus, number(24 - 8 * byte)), number(24))
+            total = builder.add(total, builder.mul(a, b))
+        return total
+
+    return sums(sums, types.int32, row, signed), generate
+
+
+@njit(inner=True)
+def _prepare_vectors() -> None:
+    pass
+
+
+@njit(inner=True)
+def _clear_vectors(space: Pointer) -> None:
+    for k in range(WORKSPACE):
+        space[k] = 0
+
+
+@njit(inner=True)
+def _add_product(sums: Pointer, left: Pointer, pitch: int, right: Pointer) -> None:
+    for m in range(ROWS):
+        total = load(sums, m * ROWS)
+        row = advance(left, m * pitch)
+        for k in range(DEPTH // 4):
+            total = _dots(total, _four(advance(row, 4 * k)), advance(right, k * DEPTH), left)
+        store(sums, m * ROWS, total)
+
+
+@njit(inner=True)
+def _multiply_vectors(
+    space: Pointer, left: Pointer, left_too: Pointer, pitch: int, right: Pointer, right_too: Pointer
+) -> None:
+    size = TILE // 4
+    _add_product(space, left, pitch, right)
+    _add_product(advance(space, size), left_too, pitch, right)
+    _add_product(advance(space, 2 * size), left, pitch, right_too)
+    _add_product(advance(space, 3 * size), left_too, pitch, right_too)
+
+
+@njit(inner=True)
+def _take_vectors(space: Pointer, target: Pointer, target_too: Pointer) -> None:
+    half = WORKSPACE // 2
+    for k in range(half):
+        target[k] = space[k]
+        target_too[k] = space[half + k]
+
+
+# --- what kernels call ---------------------------------------------------------------------------
+
+_UNIT = matrix_unit()
+
+prepare = _prepare_unit if _UNIT else _prepare_vectors
+"""Begin to multiply tiles, once in each call of a kernel: ``prepare()``."""
+
+release = _release_unit if _UNIT else _prepare_vectors
+"""End it, so that the system no longer saves the tiles of this thread: ``release()``."""
+
+clear = _clear_unit if _UNIT else _clear_vectors
+"""Set the four sums to 0: ``clear(space)``, with a workspace of the thread."""
+
+multiply = _multiply_in_unit if _UNIT else _multiply_vectors
+"""Add four products to the sums: ``multiply(space, left, left_too, pitch, right, right_too)``.
+
+Rows of left tiles lie `pitch` bytes apart, those of right ones 64. Pointers to int8 lead to numbers
+from -128 to 127, those to uint8 to such from 0 to 255: one side has these, the other those. The
+first two sums are those of both left tiles with the first right one.
+"""
+
+take = _take_from_unit if _UNIT else _take_vectors
+"""Write the first two sums, 2 KB, to one place and the others to another: ``take(space, a, b)``."""
