@@ -7,11 +7,13 @@ one warning is given and functions are compiled in memory; files that are damage
 What no version has used for a month is removed.
 """
 
+import ctypes
 import hashlib
 import os
 import re
 import shutil
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -23,12 +25,11 @@ from typing import Any, ParamSpec, TypeVar
 
 import llvmlite
 import numba
+from llvmlite import binding
 from numba.core import config
 from numba.core.caching import FunctionCache
 from numba.core.runtime import rtsys
 from platformdirs import user_cache_path
-
-from fastdigit.processors import matrix_unit
 
 try:
     import fcntl
@@ -38,7 +39,7 @@ except ImportError:  # not on Windows
 P = ParamSpec("P")
 R = TypeVar("R")
 
-COMPILED = ("jit.py", "processors.py", "data/*.py", "kernels/*.py")
+COMPILED = ("jit.py", "data/*.py", "kernels/*.py")
 """Where compiled functions, and the constants in them, are written."""
 
 DIRECTORY = re.compile(r"numba-[^/]+-llvmlite-[^/]+-[0-9a-f]{16}")
@@ -49,6 +50,39 @@ ENDING = [
 
 KEPT = 30 * 24 * 3600
 """Seconds without use after which the code of another version is removed."""
+
+
+@cache
+def compiled_features() -> frozenset[str]:
+    """Return the names of what Numba's code may contain beyond the basic instructions."""
+    if config.CPU_FEATURES is not None:
+        names = config.CPU_FEATURES.split(",")
+        return frozenset(name.strip()[1:] for name in names if name.strip().startswith("+"))
+    try:
+        found = binding.get_host_cpu_features()
+    except RuntimeError:
+        return frozenset()
+    return frozenset(name for name, present in found.items() if present)
+
+
+REQUEST_PERMISSION, TILE_DATA = 0x1023, 18
+"""Of Linux: `arch_prctl`'s number of the request, and that of the state of the matrix unit."""
+ARCH_PRCTL = 158
+
+
+@cache
+def matrix_unit() -> bool:
+    """Return whether code may use the processor's matrix unit (AMX), after asking the system.
+
+    Linux gives each process leave to use it on request (Documentation/arch/x86/xstate.rst), since
+    its state is large. ``FASTDIGIT_MATRIX_UNIT=0`` does without it; all results stay the same.
+    """
+    if os.environ.get("FASTDIGIT_MATRIX_UNIT") == "0" or sys.platform != "linux":
+        return False
+    if not {"amx-tile", "amx-int8", "avx512f"} <= compiled_features():
+        return False
+    system = ctypes.CDLL(None, use_errno=True)
+    return bool(system.syscall(ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA) == 0)
 
 
 @cache

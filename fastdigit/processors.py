@@ -1,14 +1,10 @@
-"""How many processors this process may use, and which of their instructions.
+"""How many processors this process may use, which is often fewer than the machine has.
 
-They are often fewer than the machine has. Nothing heavy is imported here: the number is needed
-before NumPy and Numba are loaded.
+Nothing heavy is imported here: the answer is needed before NumPy and Numba are loaded.
 """
 
-import ctypes
 import os
-import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path, PurePosixPath
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -83,39 +79,3 @@ def _text(file: Path) -> str:
         return file.read_text().strip()
     except OSError:
         return ""
-
-
-@cache
-def compiled_features() -> frozenset[str]:
-    """Return the names of what Numba's code may contain beyond the basic instructions."""
-    from llvmlite import binding
-    from numba.core import config
-
-    if config.CPU_FEATURES is not None:
-        names = config.CPU_FEATURES.split(",")
-        return frozenset(name.strip()[1:] for name in names if name.strip().startswith("+"))
-    try:
-        found = binding.get_host_cpu_features()
-    except RuntimeError:
-        return frozenset()
-    return frozenset(name for name, present in found.items() if present)
-
-
-REQUEST_PERMISSION, TILE_DATA = 0x1023, 18
-"""Of Linux: `arch_prctl`'s number of the request, and that of the state of the matrix unit."""
-ARCH_PRCTL = 158
-
-
-@cache
-def matrix_unit() -> bool:
-    """Return whether code may use the processor's matrix unit (AMX), after asking the system.
-
-    Linux gives each process leave to use it on request (Documentation/arch/x86/xstate.rst), since
-    its state is large. ``FASTDIGIT_MATRIX_UNIT=0`` does without it; all results stay the same.
-    """
-    if os.environ.get("FASTDIGIT_MATRIX_UNIT") == "0" or sys.platform != "linux":
-        return False
-    if not {"amx-tile", "amx-int8", "avx512f"} <= compiled_features():
-        return False
-    system = ctypes.CDLL(None, use_errno=True)
-    return bool(system.syscall(ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA) == 0)

@@ -6,16 +6,19 @@ all zero are left out. So that there are many of these, similar images are put t
 columns that are lit in as many images (see `similarity`).
 """
 
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
+from numba import types
 
 from fastdigit.jit import njit
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.matrix import DEPTH, ROWS, TILE
 from fastdigit.kernels.parallel import PIECES, available_threads, run
-from fastdigit.kernels.simd import advance, record
+from fastdigit.kernels.simd import advance, load, operation, read, record, store
 from fastdigit.kernels.similarity import similar
 
 Pointer = Any
@@ -107,6 +110,23 @@ def in_chunks(images: npt.NDArray[np.uint8], every: bool, threads: int) -> Chunk
     return Chunks(shape, order, columns, blocks, index)
 
 
+@operation
+def is_lit(typing: Any, chunk: Any) -> Any:
+    """Return whether any pixel of a chunk is not 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        row = ir.VectorType(ir.IntType(64), DEPTH // 8)
+        rows = [
+            read(builder, builder.gep(arguments[0], [ir.IntType(64)(at)]), row)
+            for at in range(0, TILE, DEPTH)
+        ]
+        found = builder.icmp_unsigned("!=", reduce(builder.or_, rows), ir.Constant(row, None))
+        bits = builder.bitcast(found, ir.IntType(row.count))
+        return builder.icmp_unsigned("!=", bits, bits.type(0))
+
+    return types.boolean(chunk), generate
+
+
 @njit()
 def _cut(
     numbers: Any,
@@ -137,15 +157,14 @@ def _cut(
         count = 0
         for chunk in range(shape.chunks):
             source = advance(room, chunk * TILE)
-            lit = np.uint8(shape.every)
-            for k in range(TILE):
-                lit |= source[k]
-            if lit and not shape.counting:
+            if not (shape.every or is_lit(source)):
+                continue
+            if not shape.counting:
                 number = np.int64(index[g]) + count
                 index[shape.numbers + number] = chunk
                 target = advance(blocks, (1 + number) * TILE)
-                for k in range(TILE):
-                    target[k] = source[k]
-            count += lit != 0
+                for k in range(0, TILE, DEPTH):
+                    store(target, k, load(source, k))
+            count += 1
         if shape.counting:
             index[g + 1] = count

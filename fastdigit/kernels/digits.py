@@ -4,9 +4,9 @@ A float is multiplied by a power of two, rounded to a whole number and written w
 to 127: three for float32, six for float64. All numbers that are added up together have the same
 power, chosen by the largest of them, so that its whole number fills the digits. Digits times bytes
 are added up as whole numbers, and only the sums are rounded to floats again: what an order of sums
-could change is gone, and the whole error is that of the rounding at the beginning, at most 2^-24 or
-2^-48 of the largest number for each product. Sums of floats are no nearer to the truth: they round
-each time, relative to a sum.
+could change is gone, and the whole error is that of the rounding at the beginning, less than 2^-22
+or 2^-46 of the largest number for each product, and a quarter of that on average. Sums of floats
+are no nearer to the truth: they round each time, relative to a sum.
 
 Splitting numbers for exact products on integer hardware is the Ozaki scheme (Ozaki, Ogita, Oishi
 and Rump, "Error-free transformations of matrix multiplication by using fast routines of matrix

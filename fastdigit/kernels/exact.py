@@ -23,7 +23,6 @@ from fastdigit.kernels.chunks import SHAPE, Shape
 from fastdigit.kernels.dense import Pointer, lower_bound
 from fastdigit.kernels.digits import joined, scale_of, write_digits
 from fastdigit.kernels.groups import Tile, tile_of
-from fastdigit.kernels.layout import pack_biases, pack_weights, unpack_biases, unpack_weights
 from fastdigit.kernels.matrix import DEPTH, ROWS, TILE, clear, multiply, prepare, release, take
 from fastdigit.kernels.simd import (
     ALIGNMENT,
@@ -123,7 +122,7 @@ def work_of(numbers: Pointer, floats: Pointer, thread: int) -> Work:
 def pack(
     numbers: Any,
     floats: Pointer,
-    parameters: Pointer,
+    weights: Pointer,
     columns: Pointer,
     _e: Any,
     _f: Any,
@@ -133,32 +132,20 @@ def pack(
 ) -> None:
     """Write the digits of a unit's weights: a kernel of a piece for each unit of the first layer.
 
-    One more piece copies all other parameters into blocks.
-
     Parameters
     ----------
     numbers, floats
         See `work_of`.
-    parameters
-        Flat.
+    weights
+        (units, features)
     columns
         Which column of the images is where.
     """
     work = work_of(numbers, floats, thread)
     layer = layer_of(work, 0)
-    blocked = advance(floats, work.job.blocked)
-    if piece == layer.outputs:
-        pack_biases(layer, parameters, blocked)
-        for i in range(1, work.job.layers):
-            later = layer_of(work, i)
-            transposed = advance(floats, work.job.transposed)
-            pack_weights(later, parameters, blocked, transposed, True)
-            pack_biases(later, parameters, blocked)
-        return
-    weights = advance(parameters, layer.flat + piece * layer.inputs)
     row = advance(work.own, work.digits.row)
     for j in range(layer.inputs):
-        row[j] = weights[columns[j]]
+        row[j] = weights[piece * layer.inputs + columns[j]]
     width = lanes(floats)
     block, unit = piece // UNITS, piece % UNITS
     room = advance(work.own, work.digits.room)
@@ -171,38 +158,6 @@ def pack(
         for j in range(0, DEPTH, width):
             x = load(row, chunk * DEPTH + j)
             write_digits(advance(digits, first + j), x, splat(floats, factor))
-
-
-@njit()
-def unpack(
-    numbers: Any,
-    floats: Pointer,
-    total: Pointer,
-    scales: Pointer,
-    columns: Pointer,
-    flat: Pointer,
-    _g: Any,
-    piece: int,
-    thread: int,
-) -> None:
-    """Copy the gradient of a unit's weights into a flat array, times a scale.
-
-    A kernel of a piece for each unit of the first layer, and one more for all other parameters;
-    see `layout.unpack`.
-    """
-    work = work_of(numbers, floats, thread)
-    layer = layer_of(work, 0)
-    if piece == layer.outputs:
-        unpack_biases(layer, total, scales[1], flat)
-        for i in range(1, work.job.layers):
-            later = layer_of(work, i)
-            unpack_weights(later, total, scales[1], flat)
-            unpack_biases(later, total, scales[1], flat)
-        return
-    source = advance(total, layer.weights + piece * layer.rows)
-    target = advance(flat, layer.flat + piece * layer.inputs)
-    for j in range(layer.inputs):
-        target[columns[j]] = source[j] * scales[0]
 
 
 # --- forward -------------------------------------------------------------------------------------

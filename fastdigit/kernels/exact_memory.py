@@ -11,7 +11,7 @@ from fastdigit.kernels.bundles import UNITS
 from fastdigit.kernels.chunks import Shape
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.matrix import DEPTH, ROWS, TILE, WORKSPACE
-from fastdigit.kernels.memory import Memory
+from fastdigit.kernels.memory import Floats, Memory
 from fastdigit.kernels.parallel import Call
 from fastdigit.kernels.pixels import BYTE
 from fastdigit.kernels.transposition import lanes_of
@@ -32,6 +32,8 @@ class ExactMemory(Memory):
         How many write digits.
     """
 
+    FIRST_IN_BLOCKS = False
+
     def __init__(
         self,
         sizes: tuple[int, ...],
@@ -43,7 +45,6 @@ class ExactMemory(Memory):
         gradients: bool,
         activation: str,
     ) -> None:
-        self._columns, self._threads, self._units = columns, threads, sizes[1]
         blocks = -(-sizes[1] // UNITS)
         # Rows of left tiles come in pairs of tiles.
         self._lefts = lefts = 2 * -(-digits.DIGITS[dtype.name] * UNITS // (2 * ROWS))
@@ -71,6 +72,13 @@ class ExactMemory(Memory):
             shared={"weights": blocks * shape.chunks * lefts * tile, "scales": blocks * UNITS},
             own=own,
         )
+        layer, W, _ = self._layers(self._given)[0]
+        given = [self.numbers(False), self.floats, W, columns]
+        self._write_digits = Call(exact.pack, given, layer.outputs, threads)
+        if gradients:
+            units = self._total()[layer.weights : layer.biases].reshape(-1, layer.rows)
+            self._weight_gradients = units[: layer.outputs]
+            self._inverse = np.argsort(columns)
 
     def right_tiles(self) -> npt.NDArray[np.int8]:
         """Return the digits of the weights as right tiles; there they are left ones."""
@@ -93,11 +101,13 @@ class ExactMemory(Memory):
         job = self._job._replace(learning=learning)
         return np.array([*job, *self._shape, *places, *self._layout.flat], np.int64)
 
-    def _packing(self) -> Call:
-        given = [self.numbers(False), self.floats, self._given, self._columns]
-        return Call(exact.pack, given, self._units + 1, self._threads)
+    def load(self, parameters: Floats) -> None:
+        """Take over flat parameters."""
+        super().load(parameters)
+        self._write_digits()
 
-    def _unpacking(self) -> Call:
-        given = [self.numbers(False), self.floats, self._total]
-        given += [self._scales, self._columns, self._gradient]
-        return Call(exact.unpack, given, self._units + 1, self._threads)
+    def _unpack(self) -> None:
+        super()._unpack()
+        _, W, _ = self._layers(self._gradient)[0]
+        np.take(self._weight_gradients, self._inverse, axis=1, out=W, mode="clip")
+        np.multiply(W, self._pixel_share(), out=W, casting="same_kind")

@@ -1,4 +1,4 @@
-"""Images in groups: the storage that training reads.
+"""Images of floats in groups: the storage that training reads; for bytes see `chunks`.
 
 Images are put into groups of as many as a vector has lanes, and each group keeps the blocks of
 its pixels that are not all zero (see `pixels`). A step of the kernels then works on one column of
@@ -17,13 +17,7 @@ import numpy.typing as npt
 from fastdigit.jit import njit
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.parallel import PIECES, available_threads, run
-from fastdigit.kernels.pixels import (
-    COLUMNS,
-    PACKED,
-    PAIRS,
-    encode,
-    lit,
-)
+from fastdigit.kernels.pixels import COLUMNS, encode, lit
 from fastdigit.kernels.simd import advance, lanes, record
 from fastdigit.kernels.similarity import similar
 from fastdigit.kernels.transposition import lanes_of, transpose_group
@@ -39,19 +33,14 @@ MOST_IN_TILE = 48
 GROUPS_NUMBERED = 256
 """Groups that an entry of the index can tell apart in a tile."""
 
-PAIRS_LIT = 2**PAIRS - 1
-"""What `pixels.lit` says of a word whose pairs all have pixels."""
-
 
 class Shape(NamedTuple):
     """What the compiled functions know of the images of a pass, in whole numbers."""
 
     images: int
     features: int
-    words: int
-    """Groups of four columns, the last one filled up."""
     pairs: int
-    """Pairs of columns."""
+    """Pairs of columns, the last one filled up."""
     groups: int
     tiles: int
     """Tiles in each piece."""
@@ -61,8 +50,6 @@ class Shape(NamedTuple):
     """Whether blocks are counted only."""
     block: int
     """Elements of a block."""
-    room: int
-    """Elements of the workspace that a thread has to transpose a group."""
     columns: int
     """Offset in the index of the pair of columns of each block, group by group. Before it are the
     numbers of the groups' first blocks."""
@@ -83,7 +70,7 @@ class Groups(NamedTuple):
     order: npt.NDArray[np.int64]
     """(groups * lanes,): which image is where. The last one fills its group up."""
     blocks: Array
-    """The pixels, block by block: bytes or floats."""
+    """The pixels, block by block."""
     index: npt.NDArray[np.uint32]  # type: ignore[assignment]  # and not tuple.index
     """The numbers that `Shape` tells of."""
 
@@ -92,7 +79,7 @@ class Workspace(NamedTuple):
     """Where threads transpose groups; one row for each."""
 
     group: Array
-    """(threads, ...): the pixels of a group, words for bytes or floats; see `pixels`."""
+    """(threads, pairs * block): the pixels of a group; see `pixels`."""
     chosen: npt.NDArray[np.uint32]
     """(threads, pairs): the pairs of columns that blocks are made of."""
 
@@ -102,31 +89,27 @@ def shape_of(images: Array, dtype: npt.DTypeLike, every: bool) -> Shape:
     n, features = images.shape
     lanes = lanes_of(dtype)
     groups = -(-n // lanes)
-    words = -(-features // PACKED)
-    as_bytes = images.dtype == np.uint8
     return Shape(
         images=n,
         features=features,
-        words=words,
-        pairs=words * PAIRS,
+        pairs=-(-features // COLUMNS),
         groups=groups,
         tiles=-(-groups // (PIECES * MOST_IN_TILE)),
         every=every,
         counting=True,
         block=lanes * COLUMNS,
-        room=words * (1 if as_bytes else PACKED) * lanes,
         columns=groups + 1,
         tile_starts=0,
         entries=0,
     )
 
 
-def workspace(shape: Shape, images: Array, dtype: npt.DTypeLike) -> Workspace:
+def workspace(shape: Shape, dtype: npt.DTypeLike) -> Workspace:
     """Return memory in which each thread can transpose a group of images."""
     threads = available_threads()
-    kind = np.uint32 if images.dtype == np.uint8 else dtype
     return Workspace(
-        aligned((threads, shape.room), kind), np.zeros((threads, shape.pairs), np.uint32)
+        aligned((threads, shape.pairs * shape.block), dtype),
+        np.zeros((threads, shape.pairs), np.uint32),
     )
 
 
@@ -135,22 +118,22 @@ def in_groups(order: npt.NDArray[np.int64], dtype: npt.DTypeLike) -> npt.NDArray
     return np.pad(order, (0, -len(order) % lanes_of(dtype)), mode="edge")
 
 
-def group(images: Array, dtype: npt.DTypeLike, every: bool, threads: int) -> Groups:
-    """Return images (n, features), bytes or floats of this type, in groups.
+def group(images: Array, every: bool, threads: int) -> Groups:
+    """Return images (n, features) of floats in groups.
 
     With `every`, blocks of zeros are kept, and the order as well.
     """
+    dtype = images.dtype
     shape = shape_of(images, dtype, every)
     order = in_groups(np.arange(shape.images) if every else similar(images, threads)[0], dtype)
-    space = workspace(shape, images, dtype)
-    like = np.empty(0, dtype)
+    space = workspace(shape, dtype)
 
     def pack(index: Array, blocks: Array) -> None:
         numbers = np.concatenate([np.array(shape, np.int64), order])
-        run(_pack, [numbers, like, images, *space, index, blocks], PIECES, threads)
+        run(_pack, [numbers, images, *space, index, blocks], PIECES, threads)
 
     counted = np.zeros(shape.groups + 1, np.uint32)
-    pack(counted, np.empty(0, images.dtype))
+    pack(counted, np.empty(0, dtype))
     starts = np.cumsum(counted, dtype=np.int64)
     count = int(starts[-1])
     if count >= 2**32:
@@ -163,44 +146,32 @@ def group(images: Array, dtype: npt.DTypeLike, every: bool, threads: int) -> Gro
     shape = shape._replace(counting=False, tile_starts=tile_starts, entries=entries)
     index = np.empty(entries + count, np.uint32)
     index[: shape.columns] = starts
-    blocks = aligned(count * shape.block, images.dtype)
+    blocks = aligned(count * shape.block, dtype)
     pack(index, blocks)
     run(_index, [np.array(shape, np.int64), index], tiles, threads)
     return Groups(shape, order, blocks, index)
 
 
 @njit(inner=True)
-def choose_pairs(shape: Shape, group: Pointer, like: Pointer, chosen: Pointer) -> int:
+def choose_pairs(shape: Shape, group: Pointer, chosen: Pointer) -> int:
     """Note the pairs of columns that have pixels, or all, and return how many they are."""
     count = 0
-    for word in range(shape.words):
-        found = PAIRS_LIT if shape.every else lit(group, word, like)
+    for number in range(shape.pairs):
         # Without a branch, which the processor could not foresee.
-        for number in range(PAIRS):
-            chosen[count] = word * PAIRS + number
-            count += (found >> number) & 1
-    return count
-
-
-@njit(inner=True)
-def choose_words(shape: Shape, group: Pointer, like: Pointer, chosen: Pointer) -> int:
-    """Note the words of four columns that have pixels, and return how many they are."""
-    count = 0
-    for word in range(shape.words):
-        chosen[count] = word
-        count += lit(group, word, like) != 0
+        chosen[count] = number
+        count += shape.every | lit(group, number)
     return count
 
 
 @njit()
 def _pack(
     numbers: Any,
-    like: Pointer,
     images: Pointer,
     group: Pointer,
     chosen: Pointer,
     index: Pointer,
     blocks: Pointer,
+    _g: Any,
     piece: int,
     thread: int,
 ) -> None:
@@ -210,18 +181,16 @@ def _pack(
     ----------
     numbers
         The fields of a `Shape`, then the order of the images.
-    like
-        A pointer to floats.
     group, chosen
         A `Workspace`.
     """
     shape = record(Shape, numbers)
     order = advance(numbers, SHAPE)
-    group = advance(group, thread * shape.room)
+    group = advance(group, thread * shape.pairs * shape.block)
     chosen = advance(chosen, thread * shape.pairs)
     for g in range(shape.groups * piece // PIECES, shape.groups * (piece + 1) // PIECES):
-        transpose_group(images, shape.features, advance(order, g * lanes(like)), like, group)
-        count = choose_pairs(shape, group, like, chosen)
+        transpose_group(images, shape.features, advance(order, g * lanes(images)), group)
+        count = choose_pairs(shape, group, chosen)
         if shape.counting:
             index[g + 1] = count
         else:
@@ -229,7 +198,7 @@ def _pack(
             for k in range(count):
                 pair = np.int64(chosen[k])
                 index[shape.columns + first + k] = pair
-                encode(group, pair, blocks, first + k, like)
+                encode(group, pair, blocks, first + k)
 
 
 class Tile(NamedTuple):

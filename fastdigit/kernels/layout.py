@@ -3,7 +3,7 @@
 Users see one flat array: for each layer the weights (outputs, inputs), row by row, then the
 biases. Kernels read *blocks* of ten outputs (`simd.UNITS`): for each input the weights of ten
 units side by side, one for each vector of a bundle. Units that fill up the last block have weight
-0, and so have the inputs that fill up the last word of four pixels.
+0, and so have inputs that fill up the first layer.
 """
 
 from itertools import pairwise
@@ -12,13 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastdigit.jit import njit
 from fastdigit.kernels.bundles import UNITS
-from fastdigit.kernels.simd import ALIGNMENT, advance, record
+from fastdigit.kernels.simd import ALIGNMENT
 
-Floats = npt.NDArray[np.floating]
-Pointer = Any
-"""To elements of one type, in compiled code."""
+Array = npt.NDArray[Any]
+Pairs = list[tuple[Array, Array]]
+"""Arrays of one shape each."""
 Layout = npt.NDArray[np.int64]
 """One row for each layer, with the fields of `Layer`."""
 
@@ -31,11 +30,12 @@ class Layer(NamedTuple):
     flat: int
     """Parameters as users see them."""
     rows: int
-    """Inputs in a block of weights: a multiple of four, as pixels in a word."""
+    """Inputs in a block of weights, filled up."""
     blocks: int
     """Blocks of ten outputs."""
     weights: int
-    """Weights (blocks, rows, 10). Gradients lie in the same places."""
+    """Weights (blocks, rows, 10). Gradients lie in the same places, but that of the first layer on
+    bytes, which is (blocks, 10, rows) and in the order of the columns; see `exact`."""
     biases: int
     """Biases, filled up to whole blocks."""
     transposed: int
@@ -53,7 +53,7 @@ class Extents(NamedTuple):
     """Units of all layers together, filled up to whole blocks."""
 
 
-def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     """Return an array of zeros whose first element starts a cache line, as vectors need it."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     memory = np.zeros(size + ALIGNMENT, np.uint8)
@@ -85,92 +85,33 @@ def plan(sizes: tuple[int, ...], lanes: int, filled: int = 4) -> tuple[Layout, E
 LAYER = len(Layer._fields)
 
 
-@njit(inner=True)
-def place(layer: Layer, o: int) -> int:
-    """Return the offset of the weight of a layer's first input and an output; see `Layer`."""
-    return layer.weights + o // UNITS * layer.rows * UNITS + o % UNITS
+def weights_in_blocks(layer: Layer, blocked: Array, W: Array) -> Pairs:
+    """Return views of parts of blocks, each with the weights that belong there.
 
-
-@njit()
-def pack(
-    layers: Any,
-    parameters: Pointer,
-    blocked: Pointer,
-    transposed: Pointer,
-    _e: Any,
-    _f: Any,
-    _g: Any,
-    piece: int,
-    thread: int,
-) -> None:
-    """Copy flat parameters into blocks; what fills the blocks up is left as it is, at 0.
-
-    A kernel of one piece for each layer.
+    See `Layer.weights`; W is (outputs, inputs).
     """
-    layer = record(Layer, advance(layers, piece * LAYER))
-    pack_weights(layer, parameters, blocked, transposed, piece > 0)
-    pack_biases(layer, parameters, blocked)
+    size = layer.rows * UNITS
+    pairs = []
+    for block in range(layer.blocks):
+        start = layer.weights + block * size
+        part = W[block * UNITS : (block + 1) * UNITS].T
+        rows = blocked[start : start + size].reshape(layer.rows, UNITS)
+        pairs.append((rows[: layer.inputs, : part.shape[1]], part))
+    return pairs
 
 
-@njit(inner=True)
-def pack_weights(
-    layer: Layer, parameters: Pointer, blocked: Pointer, transposed: Pointer, both: bool
-) -> None:
-    """Copy the weights of a layer into blocks, and, if `both`, into those for the way back."""
-    source = advance(parameters, layer.flat)
-    for o in range(layer.outputs):
-        target = advance(blocked, place(layer, o))
-        for i in range(layer.inputs):
-            target[i * UNITS] = source[o * layer.inputs + i]
-        if both:
-            for i in range(layer.inputs):
-                row = i // UNITS * layer.outputs + o
-                at = layer.transposed + row * UNITS + i % UNITS
-                transposed[at] = source[o * layer.inputs + i]
+def weights_transposed(layer: Layer, transposed: Array, W: Array) -> Pairs:
+    """Return the same for the blocks for the way back; see `Layer.transposed`."""
+    size = layer.outputs * UNITS
+    pairs = []
+    for block in range(-(-layer.inputs // UNITS)):
+        start = layer.transposed + block * size
+        part = W[:, block * UNITS : (block + 1) * UNITS]
+        rows = transposed[start : start + size].reshape(layer.outputs, UNITS)
+        pairs.append((rows[:, : part.shape[1]], part))
+    return pairs
 
 
-@njit(inner=True)
-def pack_biases(layer: Layer, parameters: Pointer, blocked: Pointer) -> None:
-    """Copy the biases of a layer into blocks."""
-    source = advance(parameters, layer.flat + layer.outputs * layer.inputs)
-    for o in range(layer.outputs):
-        blocked[layer.biases + o] = source[o]
-
-
-@njit()
-def unpack(
-    layers: Any,
-    blocked: Pointer,
-    scales: Pointer,
-    flat: Pointer,
-    _e: Any,
-    _f: Any,
-    _g: Any,
-    piece: int,
-    thread: int,
-) -> None:
-    """Copy blocks back into a flat array, times a scale; weights of pixels have another one.
-
-    A kernel of one piece for each layer. `scales` are that of the weights of pixels, and the other.
-    """
-    layer = record(Layer, advance(layers, piece * LAYER))
-    unpack_weights(layer, blocked, scales[min(piece, 1)], flat)
-    unpack_biases(layer, blocked, scales[1], flat)
-
-
-@njit(inner=True)
-def unpack_weights(layer: Layer, blocked: Pointer, factor: float, flat: Pointer) -> None:
-    """Copy the weights of a layer from blocks, times a factor."""
-    target = advance(flat, layer.flat)
-    for o in range(layer.outputs):
-        source = advance(blocked, place(layer, o))
-        for i in range(layer.inputs):
-            target[o * layer.inputs + i] = source[i * UNITS] * factor
-
-
-@njit(inner=True)
-def unpack_biases(layer: Layer, blocked: Pointer, factor: float, flat: Pointer) -> None:
-    """Copy the biases of a layer from blocks, times a factor."""
-    target = advance(flat, layer.flat + layer.outputs * layer.inputs)
-    for o in range(layer.outputs):
-        target[o] = blocked[layer.biases + o] * factor
+def biases_of(layer: Layer, blocked: Array) -> Array:
+    """Return a view of where the biases are; see `Layer.biases`."""
+    return blocked[layer.biases : layer.biases + layer.outputs]

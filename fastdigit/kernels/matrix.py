@@ -20,18 +20,17 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from fastdigit.jit import njit
+from fastdigit.jit import compiled_features, matrix_unit, njit
 from fastdigit.kernels.simd import (
     ALIGNMENT,
+    Vector,
     advance,
-    load,
     operation,
     read,
+    shuffled,
     splatted,
-    store,
     transposed,
 )
-from fastdigit.processors import compiled_features, matrix_unit
 
 Pointer = Any
 """To elements of one type, in compiled code."""
@@ -162,49 +161,106 @@ def transpose_product(typing: Any, source: Any, target: Any) -> Any:
 # --- the same with vectors -----------------------------------------------------------------------
 
 
-@operation
-def _four(typing: Any, start: Any) -> Any:
-    """Return the four bytes at a pointer, wherever it points, as one number."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        word = ir.IntType(32)
-        return builder.load(builder.bitcast(arguments[0], word.as_pointer()), align=1)
-
-    return types.int32(start), generate
+_WORDS = ir.VectorType(ir.IntType(32), ROWS)
+_HALVES = ir.VectorType(ir.IntType(16), 2 * ROWS)
+_BYTES = ir.VectorType(ir.IntType(8), 4 * ROWS)
 
 
-@operation
-def _dots(typing: Any, sums: Any, word: Any, row: Any, signed: Any) -> Any:
-    """Return 16 sums plus the products of four bytes with each four of a row.
+def _called(builder: Any, name: str, kind: Any, arguments: Any) -> Any:
+    function = builder.module.globals.get(name)
+    if function is None:
+        signature = ir.FunctionType(kind, [argument.type for argument in arguments])
+        function = ir.Function(builder.module, signature, name)
+    return builder.call(function, arguments)
 
-    `signed` is a pointer to the type of the four bytes; those of the row have the other one.
+
+def _halves(builder: Any, word: Any, signed: bool) -> list[Any]:
+    """Return every other byte of a vector from the first on, as 16-bit numbers, and the others."""
+    eight = ir.Constant(_HALVES, [ir.Constant(_HALVES.element, 8)] * _HALVES.count)
+    whole = builder.bitcast(word, _HALVES)
+    shift = builder.ashr if signed else builder.lshr
+    return [shift(builder.shl(whole, eight), eight), shift(whole, eight)]
+
+
+def _products(builder: Any, a: Any, b: Any) -> Any:
+    """Return the sums of each two products of 16-bit numbers that lie side by side.
+
+    LLVM knows the single instruction for it that x86 has had since MMX.
     """
-    words = ir.VectorType(ir.IntType(32), ROWS)
+    wide = ir.VectorType(ir.IntType(32), _HALVES.count)
+    product = builder.mul(builder.sext(a, wide), builder.sext(b, wide))
+    even, odd = (
+        shuffled(builder, product, product, list(range(first, _HALVES.count, 2)))
+        for first in (0, 1)
+    )
+    return builder.add(even, odd)
 
-    def number(value: int) -> Any:
-        return ir.Constant(words, [ir.Constant(words.element, value)] * ROWS)
+
+def _has_dots() -> bool:
+    """Return whether there is an instruction for the products of four bytes each, and their sum."""
+    return "avx512vnni" in compiled_features()
+
+
+_KEPT = ROWS if _has_dots() else 2 * ROWS
+
+
+@operation
+def _rows(typing: Any, right: Any) -> Any:
+    """Return the rows of a right tile, as `_add_dots` needs them."""
+    rows = types.UniTuple(Vector(types.int32), _KEPT)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        total, word, row, _ = arguments
-        left = splatted(builder, word, ROWS)
-        right = read(builder, row, words)
-        plus, minus = (right, left) if signed.dtype == types.int8 else (left, right)
-        if "avx512vnni" in compiled_features():
-            name = "llvm.x86.avx512.vpdpbusd.512"
-            narrow = ir.VectorType(ir.IntType(8), DEPTH)
-            function = builder.module.globals.get(name)
-            if function is None:
-                kind = ir.FunctionType(words, [words, narrow, narrow])
-                function = ir.Function(builder.module, kind, name)
-            sides = (builder.bitcast(side, narrow) for side in (plus, minus))
-            return builder.call(function, [total, *sides])
-        for byte in range(4):
-            a = builder.and_(builder.lshr(plus, number(8 * byte)), number(255))
-            b = builder.ashr(builder.shl(minus, number(24 - 8 * byte)), number(24))
-            total = builder.add(total, builder.mul(a, b))
-        return total
+        values = []
+        for row in range(ROWS):
+            place = builder.gep(arguments[0], [ir.IntType(64)(row * DEPTH)])
+            value = read(builder, place, _WORDS)
+            if _has_dots():
+                values.append(value)
+            else:
+                halves = _halves(builder, value, right.dtype == types.int8)
+                values += [builder.bitcast(half, _WORDS) for half in halves]
+        return context.make_tuple(builder, rows, values)
 
-    return sums(sums, types.int32, row, signed), generate
+    return rows(right), generate
+
+
+TOGETHER = 4
+"""Rows of a left tile that are multiplied at a time: each sum waits for the product before."""
+
+
+@operation
+def _add_dots(typing: Any, sums: Any, left: Any, pitch: Any, rows: Any) -> Any:
+    """Add to rows of sums those of a left tile times a right one, of which `_rows` are given."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        start, left_row, pitch, rows = arguments
+        signed = left.dtype == types.int8
+        places, totals, lefts = [], [], []
+        for row in range(TOGETHER):
+            place = builder.bitcast(start, _WORDS.as_pointer())
+            places.append(builder.gep(place, [ir.IntType(64)(row)]))
+            totals.append(builder.load(places[-1], align=ALIGNMENT))
+            lefts.append(builder.bitcast(left_row, ir.IntType(32).as_pointer()))
+            left_row = builder.gep(left_row, [pitch])
+        for k in range(DEPTH // 4):
+            for row, words in enumerate(lefts):
+                word = builder.load(builder.gep(words, [ir.IntType(64)(k)]), align=1)
+                word = splatted(builder, word, ROWS)
+                if _has_dots():
+                    right = builder.extract_value(rows, k)
+                    sides = (right, word) if signed else (word, right)
+                    given = [totals[row], *(builder.bitcast(side, _BYTES) for side in sides)]
+                    name = "llvm.x86.avx512.vpdpbusd.512"
+                    totals[row] = _called(builder, name, _WORDS, given)
+                    continue
+                for number, half in enumerate(_halves(builder, word, signed)):
+                    right = builder.bitcast(builder.extract_value(rows, 2 * k + number), _HALVES)
+                    totals[row] = builder.add(totals[row], _products(builder, half, right))
+        for place, total in zip(places, totals, strict=True):
+            builder.store(total, place, align=ALIGNMENT)
+        return context.get_dummy_value()
+
+    return types.none(sums, left, types.int64, rows), generate
 
 
 @njit(inner=True)
@@ -220,12 +276,9 @@ def _clear_vectors(space: Pointer) -> None:
 
 @njit(inner=True)
 def _add_product(sums: Pointer, left: Pointer, pitch: int, right: Pointer) -> None:
-    for m in range(ROWS):
-        total = load(sums, m * ROWS)
-        row = advance(left, m * pitch)
-        for k in range(DEPTH // 4):
-            total = _dots(total, _four(advance(row, 4 * k)), advance(right, k * DEPTH), left)
-        store(sums, m * ROWS, total)
+    rows = _rows(right)
+    for m in range(0, ROWS, TOGETHER):
+        _add_dots(advance(sums, m * ROWS), advance(left, m * pitch), pitch, rows)
 
 
 @njit(inner=True)

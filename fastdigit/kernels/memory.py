@@ -7,9 +7,17 @@ import numpy.typing as npt
 
 from fastdigit.kernels import sweep
 from fastdigit.kernels.activation import ACTIVATIONS
-from fastdigit.kernels.layout import aligned, pack, plan, unpack
-from fastdigit.kernels.parallel import Call, available_threads
-from fastdigit.kernels.parameters import count
+from fastdigit.kernels.layout import (
+    Layer,
+    Pairs,
+    aligned,
+    biases_of,
+    plan,
+    weights_in_blocks,
+    weights_transposed,
+)
+from fastdigit.kernels.parallel import available_threads
+from fastdigit.kernels.parameters import count, views
 from fastdigit.kernels.transposition import lanes_of
 from fastdigit.kernels.tree import BUFFERS, SUM, new_tree
 
@@ -57,6 +65,9 @@ class Memory:
         More parts, by name, and how many elements they have: of all threads, and of each one.
     """
 
+    FIRST_IN_BLOCKS = True
+    """Whether the weights of the first layer are in blocks as well."""
+
     def __init__(
         self,
         sizes: tuple[int, ...],
@@ -71,6 +82,7 @@ class Memory:
         own: dict[str, int] | None = None,
     ) -> None:
         lanes = lanes_of(dtype)
+        self._sizes, self._scale = sizes, scale
         self._layout, extents = plan(sizes, lanes, filled)
         pitch = extents.units * lanes
         size = whole(extents.blocked)
@@ -103,23 +115,49 @@ class Memory:
         )
         self._shape = shape
         self._given = np.zeros(count(sizes), dtype)
-        self._pack = self._packing()
+        self._packed = self._packing()
         if gradients:
             self._gradient = np.zeros_like(self._given)
-            self._total = self.floats[self._offsets["gradients"] + SUM * size :]
-            self._scales = np.array([scale / shape.images, 1 / shape.images])
-            self._unpack = self._unpacking()
+            self._unpacked = self._unpacking()
 
     def _part(self, name: str) -> Floats:
         return self.floats[self._offsets[name] :]
 
-    def _packing(self) -> Call:
-        given = [self._layout, self._given, self._part("blocked"), self._part("transposed")]
-        return Call(pack, given, len(self._layout), 1)
+    def _layers(self, flat: Floats) -> list[tuple[Layer, Floats, Floats]]:
+        """Return each layer with its weights and biases."""
+        layers = (Layer(*row) for row in self._layout.tolist())
+        return list(zip(layers, *views(flat, self._sizes), strict=True))
 
-    def _unpacking(self) -> Call:
-        given = [self._layout, self._total, self._scales, self._gradient]
-        return Call(unpack, given, len(self._layout), 1)
+    def _packing(self) -> Pairs:
+        """Return parts of the memory that parameters are copied to, with these."""
+        blocked, transposed = self._part("blocked"), self._part("transposed")
+        pairs = []
+        for number, (layer, W, b) in enumerate(self._layers(self._given)):
+            pairs.append((biases_of(layer, blocked), b))
+            if number > 0:
+                pairs += weights_transposed(layer, transposed, W)
+            if number > 0 or self.FIRST_IN_BLOCKS:
+                pairs += weights_in_blocks(layer, blocked, W)
+        return pairs
+
+    def _unpacking(self) -> list[tuple[Floats, Floats, np.float64]]:
+        """Return parts of the sum of gradients, where they go, and what they are multiplied by."""
+        total, share = self._total(), np.float64(1 / self.count)
+        found = []
+        for number, (layer, W, b) in enumerate(self._layers(self._gradient)):
+            found.append((biases_of(layer, total), b, share))
+            if number > 0 or self.FIRST_IN_BLOCKS:
+                factor = share if number > 0 else self._pixel_share()
+                found += [(part, to, factor) for part, to in weights_in_blocks(layer, total, W)]
+        return found
+
+    def _total(self) -> Floats:
+        """Return the sum of the gradients of all pieces, after a pass."""
+        return self.floats[self._offsets["gradients"] + SUM * self._job.gradient_size :]
+
+    def _pixel_share(self) -> np.float64:
+        """Return what the gradient of the weights of pixels is multiplied by."""
+        return np.float64(self._scale / self.count)
 
     def numbers(self, learning: bool) -> npt.NDArray[np.int64]:
         """Return what `sweep.work_of` reads."""
@@ -129,9 +167,15 @@ class Memory:
     def load(self, parameters: Floats) -> None:
         """Take over flat parameters."""
         self._given[:] = parameters
-        self._pack()
+        for target, source in self._packed:
+            target[...] = source
 
     def gradient(self) -> Floats:
         """Return the gradient of the mean loss that the last pass left, flat."""
         self._unpack()
         return self._gradient.copy()
+
+    def _unpack(self) -> None:
+        # The factors are float64, so each product is rounded once for all.
+        for source, target, factor in self._unpacked:
+            np.multiply(source, factor, out=target, casting="same_kind")

@@ -12,9 +12,10 @@ from fastdigit.kernels.exact_memory import ExactMemory
 from fastdigit.kernels.groups import Groups, group
 from fastdigit.kernels.interface import Problem, Score
 from fastdigit.kernels.layout import aligned
-from fastdigit.kernels.matrix import DEPTH, ROWS
+from fastdigit.kernels.matrix import DEPTH, MOST_PRODUCTS, ROWS
 from fastdigit.kernels.memory import Memory
 from fastdigit.kernels.parallel import PIECES, Call, available_threads, checked_threads, run
+from fastdigit.kernels.pixels import BYTE
 from fastdigit.kernels.transposition import own_order
 from fastdigit.kernels.tree import begin
 
@@ -34,9 +35,15 @@ def chosen_storage(storage: str, images: npt.NDArray[Any]) -> str:
 
 
 def kernel_images(images: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Return images as kernels read them: C-contiguous, bytes or floats of this type."""
-    as_bytes = images.dtype == np.uint8
-    return np.ascontiguousarray(images if as_bytes else images.astype(dtype, copy=False))
+    """Return images as kernels read them: C-contiguous, bytes or floats of this type.
+
+    Bytes of so many columns that a sum of whole numbers could overflow are made floats.
+    """
+    if images.dtype == np.uint8:
+        if images.shape[1] <= MOST_PRODUCTS:
+            return np.ascontiguousarray(images)
+        images = np.multiply(images, BYTE, dtype=dtype)
+    return np.ascontiguousarray(images.astype(dtype, copy=False))
 
 
 class NumbaObjective:
@@ -66,7 +73,7 @@ class NumbaObjective:
             )
         else:
             kernel = sweep.learn
-            self._images = group(images, problem.dtype, every, self.threads)
+            self._images = group(images, every, self.threads)
             self._memory = Memory(
                 problem.sizes,
                 problem.dtype,
@@ -136,7 +143,7 @@ def classify(
         shape = groups.shape_of(images, dtype, every=False)
         memory = Memory(sizes, dtype, shape, 1.0, 1, gradients=False, activation=activation)
         memory.load(parameters)
-        space = groups.workspace(shape, images, dtype)
+        space = groups.workspace(shape, dtype)
         numbers = np.concatenate([memory.numbers(probabilities), own_order(len(images), dtype)])
         given = [numbers, memory.floats, images, *space, labels, filled]
         run(prediction.classify, given, PIECES, threads)

@@ -7,7 +7,7 @@ import numpy as np
 from fastdigit.jit import njit
 from fastdigit.kernels import exact, sweep
 from fastdigit.kernels.dense import Pointer, largest_of, softmax
-from fastdigit.kernels.groups import SHAPE, choose_words
+from fastdigit.kernels.groups import SHAPE, choose_pairs
 from fastdigit.kernels.layout import LAYER
 from fastdigit.kernels.matrix import (
     DEPTH,
@@ -22,7 +22,7 @@ from fastdigit.kernels.matrix import (
 )
 from fastdigit.kernels.parallel import PIECES
 from fastdigit.kernels.simd import advance, lanes, store, view
-from fastdigit.kernels.sparse import linear_words
+from fastdigit.kernels.sparse import linear_pairs
 from fastdigit.kernels.transposition import next_group, restore_rows
 
 
@@ -67,13 +67,13 @@ def classify(
     job, shape = work.job, work.shape
     in_order = advance(numbers, sweep.JOB + SHAPE + job.layers * LAYER)
     units = advance(floats, job.scratch + thread * job.scratch_size)
-    group = advance(group, thread * shape.room)
+    group = advance(group, thread * shape.pairs * shape.block)
     chosen = advance(chosen, thread * shape.pairs)
     for g in range(shape.groups * piece // PIECES, shape.groups * (piece + 1) // PIECES):
         rows = next_group(images, shape.images, shape.features, g, in_order, floats, group)
-        count = choose_words(shape, group, floats, chosen)
+        count = choose_pairs(shape, group, chosen)
         for block in range(sweep.layer_of(work, 0).blocks):
-            linear_words(group, chosen, count, sweep.units_of(work, block, units))
+            linear_pairs(group, chosen, count, sweep.units_of(work, block, units))
         answer(work, units, g * lanes(floats), rows, labels, probabilities)
 
 

@@ -1,4 +1,4 @@
-"""The first layer of a network, on images in groups; blocks of zeros are left out.
+"""The first layer of a network, on floats in groups; blocks of zeros are left out.
 
 A block of pixels is multiplied ten units at a time, which stay in registers: forward with weights,
 backward with deltas, straight from memory. Its column is looked up once for twenty vectors.
@@ -20,7 +20,7 @@ from fastdigit.kernels.bundles import (
 )
 from fastdigit.kernels.dense import Pointer, lower_bound
 from fastdigit.kernels.groups import GROUPS_NUMBERED, Shape, Tile
-from fastdigit.kernels.pixels import COLUMNS, PAIRS, fetch_early, pair
+from fastdigit.kernels.pixels import COLUMNS, fetch_early, pair
 from fastdigit.kernels.simd import advance, splat
 
 AHEAD = 128
@@ -54,26 +54,25 @@ def linear_sparse(blocks: Pointer, columns: Any, count: Any, units: Units) -> No
     """Compute ten units from so many blocks of a group, whose pairs of columns are given."""
     z = zeros(units.weights)
     for k in range(count):
-        fetch_early(blocks, k + AHEAD, units.weights)
+        fetch_early(blocks, k + AHEAD)
         z = add_pair(blocks, k, np.int64(columns[k]), units, z)
     finish(units, z)
 
 
 @njit(inner=True)
-def linear_words(group: Pointer, words: Any, count: int, units: Units) -> None:
-    """Compute ten units from so many words, of four columns, of a transposed group."""
+def linear_pairs(group: Pointer, pairs: Any, count: int, units: Units) -> None:
+    """Compute ten units from so many pairs of columns of a transposed group."""
     z = zeros(units.weights)
     for k in range(count):
-        left = np.int64(words[k]) * PAIRS
-        z = add_pair(group, left, left, units, z)
-        z = add_pair(group, left + 1, left + 1, units, z)
+        column = np.int64(pairs[k])
+        z = add_pair(group, column, column, units, z)
     finish(units, z)
 
 
 @njit(inner=True)
 def add_pair(blocks: Pointer, block: Any, column: Any, units: Units, sums: Any) -> Any:
     """Return the sums plus weights times pixels of a block, whose pair of columns is given."""
-    x = pair(blocks, block, units.weights)
+    x = pair(blocks, block)
     w = advance(units.weights, column * (COLUMNS * UNITS))
     return fma_scalars(x[1], advance(w, UNITS), fma_scalars(x[0], w, sums))
 
@@ -107,7 +106,7 @@ def add_weight_gradients_sparse(
         left = right = zeros(deltas)
         for k in range(begin, end):
             entry = np.int64(entries[k])
-            x = pair(first, entry // GROUPS_NUMBERED, deltas)
+            x = pair(first, entry // GROUPS_NUMBERED)
             d = advance(deltas, entry % GROUPS_NUMBERED * pitch)
             left = fma_each(x[0], d, left)
             right = fma_each(x[1], d, right)

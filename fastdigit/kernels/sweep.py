@@ -54,8 +54,8 @@ class Job(NamedTuple):
     activation: int
     """Of the hidden layers: its place in `activation.ACTIVATIONS`."""
     scale: int
-    """Offset of what pixels are multiplied by: 1 / 255 for bytes. It is applied to the sums of
-    the first layer, and left out of the gradient of its weights."""
+    """Offset of what pixels are multiplied by: 1 / 255 for bytes (see `exact`). It is applied to
+    the sums of the first layer, and left out of the gradient of its weights."""
     blocked: int
     """Offset of the parameters in blocks; see `layout`."""
     transposed: int

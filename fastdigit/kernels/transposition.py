@@ -1,4 +1,4 @@
-"""Rows of images laid side by side in the lanes of vectors, and back; see `pixels`."""
+"""Rows of floats laid side by side in the lanes of vectors, and back; see `pixels`."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastdigit.jit import njit
-from fastdigit.kernels.pixels import PACKED, elements, packed, restore, transpose
+from fastdigit.kernels.pixels import COLUMNS, restore, transpose
 from fastdigit.kernels.simd import ALIGNMENT, advance, lanes
 
 Pointer = Any
@@ -25,28 +25,22 @@ def own_order(n: int, dtype: npt.DTypeLike) -> npt.NDArray[np.int64]:
 
 
 @njit(inner=True)
-def transpose_group(
-    images: Pointer, features: int, order: Pointer, like: Pointer, group: Pointer
-) -> None:
+def transpose_group(images: Pointer, features: int, order: Pointer, group: Pointer) -> None:
     """Lay the images that `order` points to side by side; see `pixels.transpose`."""
-    together = packed(group)
-    width = lanes(like) * together
+    width = lanes(group)
     whole = features // width * width
     for j in range(0, whole, width):
-        row = advance(group, j // together * lanes(like))
-        transpose(images, order, features, j, row, like)
-    if whole and features % together == 0 and whole < features:
+        transpose(images, order, features, j, advance(group, j * width))
+    if whole and whole < features:
         # The last square overlaps the one before.
-        row = advance(group, (features - width) // together * lanes(like))
-        transpose(images, order, features, features - width, row, like)
+        j = features - width
+        transpose(images, order, features, j, advance(group, j * width))
         whole = features
-    # What is left of each row, and zeros up to a whole word, one by one.
-    cells = elements(group)
-    for j in range(whole, (features + PACKED - 1) // PACKED * PACKED):
-        first = advance(cells, j // together * lanes(like) * together + j % together)
-        for lane in range(lanes(like)):
+    # What is left of each row, and zeros up to a whole pair, one by one.
+    for j in range(whole, (features + COLUMNS - 1) // COLUMNS * COLUMNS):
+        for lane in range(width):
             pixel = images[order[lane] * features + min(j, features - 1)]
-            first[lane * together] = pixel if j < features else 0
+            group[j * width + lane] = pixel if j < features else 0
 
 
 @njit(inner=True)
@@ -65,7 +59,7 @@ def next_group(
     """
     rows = min(lanes(like), n - g * lanes(like))
     order = in_order if rows == lanes(like) else advance(in_order, lanes(like))
-    transpose_group(advance(images, g * lanes(like) * features), features, order, like, group)
+    transpose_group(advance(images, g * lanes(like) * features), features, order, group)
     return rows
 
 

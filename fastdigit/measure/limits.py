@@ -4,8 +4,8 @@ A limit leaves out whatever an ideal kernel would not wait for: reading weights 
 registers, decoding pixels, turning loops, adding up the threads' gradients.
 
 The sparse one is that of a kernel that takes the pixels which are not 0 one by one, each with a row
-of weights. Ours take blocks of pixels of several images instead: a yardstick that does not depend
-on how they are made. Where hardly a pixel is 0, they go beyond it.
+of weights: a yardstick that does not depend on how ours are made. They take pixels of many images
+at once, and bytes as whole numbers, so they may go beyond it.
 """
 
 import time
