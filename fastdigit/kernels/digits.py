@@ -14,6 +14,7 @@ multiplication and its applications", 2012; with integers, Ootomo, Ozaki and Yok
 integer matrix multiplication unit", 2024). Here one side is bytes already.
 """
 
+from functools import reduce
 from typing import Any
 
 from llvmlite import ir
@@ -44,9 +45,7 @@ Pointer = Any
 """To elements of one type, in compiled code."""
 
 BASE = 256
-TOGETHER = 3
-"""Digits whose sums are put together in float64 without rounding."""
-DIGITS = {"float32": TOGETHER, "float64": 2 * TOGETHER}
+DIGITS = {"float32": 3, "float64": 6}
 FULL = 1 + 2**-7
 """What the largest number may be multiplied by and still be below a power of two: its digits are
 then no more than 127."""
@@ -167,25 +166,19 @@ def joined(typing: Any, sums: Any, like: Any) -> Any:
     """Return the numbers that sums of digits stand for, as a vector of the type of `like`.
 
     The sums are rows of 16 whole numbers that are UNITS rows apart, those of the lowest digits
-    first. Each result is rounded once for float32, and twice for float64.
+    first. They are put together by Horner's rule, rounded once for each digit but the first.
     """
     vector = Vector(like.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         row = ir.VectorType(ir.IntType(32), vector.lanes)
-        wide = ir.VectorType(ir.DoubleType(), vector.lanes)
+        floats = context.get_value_type(vector)
         values = []
         for digit in range(_digits(like.dtype)):
             place = builder.gep(arguments[0], [ir.IntType(64)(digit * UNITS * ROWS)])
             whole = read(builder, place, row, align=min(ALIGNMENT, 4 * vector.lanes))
-            values.append(builder.sitofp(whole, wide))
-        parts = []
-        for first in range(0, len(values), TOGETHER):
-            low, middle, high = values[first : first + TOGETHER]
-            high = fma_of(builder, high, constant(wide, BASE), middle)
-            parts.append(fma_of(builder, high, constant(wide, BASE), low))
-        if len(parts) == 1:
-            return builder.fptrunc(parts[0], context.get_value_type(vector))
-        return fma_of(builder, parts[1], constant(wide, BASE**TOGETHER), parts[0])
+            values.append(builder.sitofp(whole, floats))
+        base = constant(floats, BASE)
+        return reduce(lambda high, low: fma_of(builder, high, base, low), reversed(values))
 
     return vector(sums, like), generate
