@@ -5,11 +5,20 @@ import pytest
 from test_groups import THREADS, drawn
 
 import fastdigit as fd
-from fastdigit.kernels.chunks import MOST_IN_TILE, Chunks, in_chunks, shape_of
+from fastdigit.jit import njit
+from fastdigit.kernels.chunks import MOST_IN_TILE, Chunks, in_chunks, is_lit, shape_of
+from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.matrix import DEPTH, MOST_PRODUCTS, ROWS, TILE
 from fastdigit.kernels.parallel import PIECES
-from fastdigit.kernels.simd import ALIGNMENT
+from fastdigit.kernels.simd import ALIGNMENT, pointer
 from fastdigit.kernels.similarity import similar
+
+
+@njit()
+def look(chunks, out):
+    for k in range(len(out)):
+        out[k] = is_lit(pointer(chunks[k]))
+
 
 everies = pytest.mark.parametrize("every", [True, False])
 
@@ -102,6 +111,14 @@ def test_any_share_of_pixels(density):
         assert sparse == dense
     else:
         assert 0 < sparse < dense
+
+
+@pytest.mark.parametrize("pixel", [1, 128, 255])
+def test_a_chunk_is_lit_by_any_pixel(pixel):
+    chunks, found = aligned((TILE + 1, TILE), np.uint8), np.full(TILE + 1, 2, np.uint8)
+    np.fill_diagonal(chunks, pixel)
+    look(chunks, found)
+    assert found.tolist() == [1] * TILE + [0]
 
 
 @pytest.mark.parametrize("pixel", [1, 128, 255])

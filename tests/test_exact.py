@@ -11,6 +11,7 @@ from test_equivalence import check
 from tolerances import TOLERANCE, assert_close, assert_gradient_close
 
 from fastdigit.kernels import Problem, classify, objective
+from fastdigit.kernels.matrix import MOST_PRODUCTS
 from fastdigit.kernels.parameters import views
 from fastdigit.network import Network
 
@@ -18,8 +19,8 @@ DTYPES = ["float32", "float64"]
 dtypes = pytest.mark.parametrize("dtype", DTYPES)
 storages = pytest.mark.parametrize("storage", ["dense", "sparse"])
 
-SIZES = [(130, 21, 11), (130, 13)]
-"""Of several chunks, the last one of two columns, and of several blocks of ten units."""
+SIZES = [(128, 21, 11), (130, 13)]
+"""Of several chunks, the last one full or of two columns, and of several blocks of ten units."""
 
 
 class Parts(NamedTuple):
@@ -157,11 +158,39 @@ def test_large_and_small_weights(exponent, dtype):
 
 
 @dtypes
+@pytest.mark.parametrize("features", [MOST_PRODUCTS, MOST_PRODUCTS + 1])
+def test_sums_of_many_columns_do_not_overflow(features, dtype):
+    """All pixels are 255, and a digit of all weights is -128; the bias makes up for the sum."""
+    sizes, weight = (features, 2), 0x608000 / 2**23
+    parameters = np.zeros(2 * features + 2, dtype)
+    parameters[:features] = weight
+    parameters[-2] = -features * weight
+    images = np.full((1, features), 255, np.uint8)
+    _, probabilities = classify(parameters, sizes, images, True, "numba")
+    assert probabilities == pytest.approx(0.5, abs=0.01)
+    problem = Problem(sizes, parameters.dtype, images, np.zeros(1, np.uint8))
+    score, gradient = objective(problem, "numba").gradient(parameters)
+    assert score.loss == pytest.approx(np.log(2), abs=0.01)
+    for slopes, sign in zip(views(gradient, sizes)[0][0], (-1, 1), strict=True):
+        assert slopes == pytest.approx(sign / 2, abs=0.01)
+
+
+@dtypes
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
-@pytest.mark.parametrize("n", [1, 15, 16, 17, 769, 3077, 5200])
+@pytest.mark.parametrize("n", [1, 15, 16, 17, 769, 3400, 5200])
 def test_any_number_of_images(n, sizes, dtype):
     """Up to six groups a piece, so that the last four of a tile may be one to four."""
     check(hostile.drawn(n, sizes), dtype)
+
+
+@dtypes
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_groups_of_a_tile_with_different_chunks(sizes, dtype):
+    """Each image has pixels in some chunks alone, down to none."""
+    case = hostile.drawn(5200, sizes)
+    lit = np.random.RandomState(6).rand(5200, -(-sizes[0] // 64)) < 0.5
+    case.images[:] *= lit.repeat(64, axis=1)[:, : sizes[0]]
+    check(case, dtype)
 
 
 @dtypes
@@ -229,7 +258,7 @@ def test_weights_that_are_not_finite_show_in_the_loss(sizes, number, storage, dt
     loss = objective(Problem(sizes, kind, case.images, case.labels), "numba", storage=storage)
     parameters = case.parameters.astype(kind)
     before = loss.gradient(parameters)
-    for unit, column in ((0, 0), (10, 5), (3, 129), (sizes[1] - 1, 64)):
+    for unit, column in ((0, 0), (10, 5), (3, sizes[0] - 1), (sizes[1] - 1, 64)):
         wrong = parameters.copy()
         views(wrong, sizes)[0][0][unit, column] = number
         score, gradient = loss.gradient(wrong)

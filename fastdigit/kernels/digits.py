@@ -6,7 +6,9 @@ power, chosen by the largest of them, so that its whole number fills the digits.
 are added up as whole numbers, and only the sums are rounded to floats again: what an order of sums
 could change is gone, and the whole error is that of the rounding at the beginning, less than 2^-22
 or 2^-46 of the largest number for each product, and a quarter of that on average. Sums of floats
-are no nearer to the truth: they round each time, relative to a sum.
+round each time, relative to a sum, which comes to about as much. They are nearer to the truth where
+the largest number is far above the others and meets no pixel, and where all numbers are so small
+that no power of two fills their digits: below 2^-103 or 2^-975.
 
 Splitting numbers for exact products on integer hardware is the Ozaki scheme (Ozaki, Ogita, Oishi
 and Rump, "Error-free transformations of matrix multiplication by using fast routines of matrix
@@ -70,7 +72,7 @@ def largest_exponent(typing: Any, like: Any) -> Any:
     """Return an exponent of two that can be inverted in the pointer's element type."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return ir.IntType(64)(120 if like.dtype == types.float32 else 1000)
+        return ir.IntType(64)(126 if like.dtype == types.float32 else 1022)
 
     return types.int64(like), generate
 
@@ -118,7 +120,7 @@ def scale_of(start: Pointer, count: int, apart: int, room: Pointer) -> tuple[flo
     for lane in range(lanes(start)):
         bound = max(bound, room[lane])
     exponent = bits_of_digits(start) - exponent_above(bound * FULL)
-    exponent = min(max(exponent, -1000), largest_exponent(start))
+    exponent = min(max(exponent, -1022), largest_exponent(start))
     return power_of_two(exponent), power_of_two(-exponent) + total(not_finite)
 
 
@@ -166,7 +168,7 @@ def joined(typing: Any, sums: Any, like: Any) -> Any:
     """Return the numbers that sums of digits stand for, as a vector of the type of `like`.
 
     The sums are rows of 16 whole numbers that are UNITS rows apart, those of the lowest digits
-    first. They are put together by Horner's rule, rounded once for each digit but the first.
+    first. They are put together by Horner's rule, which rounds once for each digit.
     """
     vector = Vector(like.dtype)
 
