@@ -103,7 +103,9 @@ def shown(question: Entry) -> list[Block]:
         return [Missing("No contender has a time here. To time them:", COMMAND)]
     blocks: list[Block] = [chart(question), table(question)]
     if question["busy"].text:
-        blocks.insert(0, Note(f"No verdict is given: {question['busy'].text}"))
+        decided = any(c["verdict"].text for c in question["contenders"])
+        some = " for some" if decided else ""
+        blocks.insert(0, Note(f"No verdict is given{some}: {question['busy'].text}"))
     facts = further(question)
     return [*blocks, Fold("What else was measured", [facts])] if facts.rows else blocks
 
