@@ -160,6 +160,12 @@ def test_nothing_is_claimed_of_a_busy_machine(document):
     assert "No verdict is given: machine busy: 0 of 15 rounds were undisturbed" in words
 
 
+def test_it_is_said_that_some_have_a_verdict(document):
+    busy = copy.deepcopy(document)
+    busy["questions"][0]["busy"] = "machine busy: 6 of 15 rounds were undisturbed"
+    assert "No verdict is given for some: machine busy" in "".join(shown(busy).words)
+
+
 def test_a_close_call_is_called_so(document):
     close = copy.deepcopy(document)
     for contender in close["questions"][0]["contenders"]:
