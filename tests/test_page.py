@@ -166,6 +166,19 @@ def test_it_is_said_that_some_have_a_verdict(document):
     assert "No verdict is given for some: machine busy" in "".join(shown(busy).words)
 
 
+def test_the_first_run_is_told_of_the_contender_of_which_most_is_known(document):
+    for name in ("sparse-f32", "fastdigit"):
+        known = copy.deepcopy(document)
+        for question in known["questions"]:
+            for contender in question["contenders"]:
+                seconds = 1.0 if contender["name"] == name else None
+                contender |= dict.fromkeys(("import_seconds", "cached_seconds"), seconds)
+                contender |= dict.fromkeys(("compile_seconds", "prepare_seconds"), 1.0)
+        text = page(Entry(known))
+        first = re.search(r'"first-question".*?class="answer">(.*?):', text, re.DOTALL)
+        assert first[1] == name
+
+
 def test_a_close_call_is_called_so(document):
     close = copy.deepcopy(document)
     for contender in close["questions"][0]["contenders"]:

@@ -64,7 +64,8 @@ def cost(contender: Entry, key: str) -> float | None:
 
 
 def _sentence(found: list[Entry]) -> Text:
-    mine = next((c for c in found if questions.is_ours(c)), found[0])
+    """Return the costs of that of ours of which most is known."""
+    mine = max([c for c in found if questions.is_ours(c)] or found[:1], key=_known)
     pieces: list[formats.Piece] = []
     for key, (heading, _) in COSTS.items():
         if cost(mine, key) is not None:
