@@ -18,13 +18,25 @@ from fastdigit.jit import njit
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.matrix import DEPTH, ROWS, TILE
 from fastdigit.kernels.parallel import PIECES, available_threads, run
-from fastdigit.kernels.simd import advance, load, operation, read, record, store
+from fastdigit.kernels.simd import (
+    ALIGNMENT,
+    advance,
+    load,
+    operation,
+    read,
+    record,
+    shuffled,
+    store,
+)
 from fastdigit.kernels.similarity import similar
 
 Pointer = Any
 """To elements of one type, in compiled code."""
 
 Array = npt.NDArray[Any]
+
+CORNER = 256
+"""Bytes of 16 columns of a group."""
 
 MOST_IN_TILE = 48
 """Groups in a tile at most: what their deltas take must stay in a near cache, and the sums of a
@@ -168,3 +180,44 @@ def _cut(
             count += 1
         if shape.counting:
             index[g + 1] = count
+
+
+@operation
+def turn(typing: Any, source: Any, target: Any) -> Any:
+    """Turn 16 columns of a group: from four pixels of an image side by side to four images.
+
+    Four rows of 64 bytes are read, four columns each, and four written, four images each.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        narrow = ir.VectorType(ir.IntType(8), DEPTH)
+        wide = ir.VectorType(ir.IntType(64), DEPTH // 8)
+        places = [
+            [
+                builder.bitcast(
+                    builder.gep(start, [ir.IntType(64)(row * DEPTH)]), kind.as_pointer()
+                )
+                for row in range(4)
+            ]
+            for start, kind in zip(arguments, (narrow, wide), strict=True)
+        ]
+        lanes = [(4 * b + i) * 4 + p for b in range(4) for p in range(4) for i in range(4)]
+        rows = []
+        for place in places[0]:
+            row = builder.load(place, align=ALIGNMENT)
+            rows.append(builder.bitcast(shuffled(builder, row, row, lanes), wide))
+        # Quarters of 16 bytes change places across the diagonal.
+        low, high = [0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15]
+        a, b = (shuffled(builder, rows[0], rows[1], half) for half in (low, high))
+        c, d = (shuffled(builder, rows[2], rows[3], half) for half in (low, high))
+        even, odd = [0, 1, 4, 5, 8, 9, 12, 13], [2, 3, 6, 7, 10, 11, 14, 15]
+        turned = [
+            shuffled(builder, first, second, half)
+            for first, second in ((a, c), (b, d))
+            for half in (even, odd)
+        ]
+        for row, place in zip(turned, places[1], strict=True):
+            builder.store(row, place, align=ALIGNMENT)
+        return context.get_dummy_value()
+
+    return types.none(source, target), generate

@@ -13,13 +13,11 @@ A block of ten units has its digits in the rows of two left tiles (float32) or f
 from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import types
 
 from fastdigit.jit import njit
 from fastdigit.kernels.activation import RELU
 from fastdigit.kernels.bundles import UNITS
-from fastdigit.kernels.chunks import SHAPE, Shape
+from fastdigit.kernels.chunks import CORNER, SHAPE, Shape, turn
 from fastdigit.kernels.dense import Pointer, lower_bound
 from fastdigit.kernels.digits import joined, scale_of, write_digits
 from fastdigit.kernels.groups import Tile, tile_of
@@ -31,11 +29,9 @@ from fastdigit.kernels.simd import (
     lanes,
     load,
     maximum,
-    operation,
     prefetch,
     prefetch_for_later,
     record,
-    shuffled,
     splat,
     store,
     view,
@@ -52,8 +48,6 @@ AHEAD = 8
 LINES = 5
 """Lines of the next tile that are fetched into a near cache for every two corners that are turned.
 Without them, the way forward waits for memory two thirds of its time."""
-CORNER = 256
-"""Bytes of 16 columns of a group."""
 
 
 class Digits(NamedTuple):
@@ -232,47 +226,6 @@ def write_outputs(work: Work, block: int, g: int, sums: Pointer) -> None:
 
 
 # --- backward ------------------------------------------------------------------------------------
-
-
-@operation
-def turn(typing: Any, source: Any, target: Any) -> Any:
-    """Turn 16 columns of a group: from four pixels of an image side by side to four images.
-
-    Four rows of 64 bytes are read, four columns each, and four written, four images each.
-    """
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        narrow = ir.VectorType(ir.IntType(8), DEPTH)
-        wide = ir.VectorType(ir.IntType(64), DEPTH // 8)
-        places = [
-            [
-                builder.bitcast(
-                    builder.gep(start, [ir.IntType(64)(row * DEPTH)]), kind.as_pointer()
-                )
-                for row in range(4)
-            ]
-            for start, kind in zip(arguments, (narrow, wide), strict=True)
-        ]
-        lanes = [(4 * b + i) * 4 + p for b in range(4) for p in range(4) for i in range(4)]
-        rows = []
-        for place in places[0]:
-            row = builder.load(place, align=ALIGNMENT)
-            rows.append(builder.bitcast(shuffled(builder, row, row, lanes), wide))
-        # Quarters of 16 bytes change places across the diagonal.
-        low, high = [0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15]
-        a, b = (shuffled(builder, rows[0], rows[1], half) for half in (low, high))
-        c, d = (shuffled(builder, rows[2], rows[3], half) for half in (low, high))
-        even, odd = [0, 1, 4, 5, 8, 9, 12, 13], [2, 3, 6, 7, 10, 11, 14, 15]
-        turned = [
-            shuffled(builder, first, second, half)
-            for first, second in ((a, c), (b, d))
-            for half in (even, odd)
-        ]
-        for row, place in zip(turned, places[1], strict=True):
-            builder.store(row, place, align=ALIGNMENT)
-        return context.get_dummy_value()
-
-    return types.none(source, target), generate
 
 
 @njit(inner=True)
