@@ -31,6 +31,8 @@ from numba.core.caching import FunctionCache
 from numba.core.runtime import rtsys
 from platformdirs import user_cache_path
 
+from fastdigit.inner import InnerCompiler
+
 try:
     import fcntl
 except ImportError:  # not on Windows
@@ -39,7 +41,7 @@ except ImportError:  # not on Windows
 P = ParamSpec("P")
 R = TypeVar("R")
 
-COMPILED = ("jit.py", "data/*.py", "kernels/*.py")
+COMPILED = ("inner.py", "jit.py", "data/*.py", "kernels/*.py")
 """Where compiled functions, and the constants in them, are written."""
 
 DIRECTORY = re.compile(r"numba-[^/]+-llvmlite-[^/]+-[0-9a-f]{16}")
@@ -219,7 +221,7 @@ def njit(
     """Compile a function on its first call; no fastmath, so that the order of sums is fixed.
 
     Division by zero gives inf or NaN as in NumPy, and other Python threads run meanwhile. An
-    `inner` function can be called from compiled code only, which saves a tenth of its compilation.
+    `inner` function can be called from compiled code only; see `fastdigit.inner`.
     """
 
     def compile_lazily(function: Callable[P, R]) -> Callable[P, R]:
@@ -229,6 +231,7 @@ def njit(
             parallel=parallel,
             no_cpython_wrapper=inner,
             no_cfunc_wrapper=inner,
+            pipeline_class=InnerCompiler if inner else None,
         )(function)
         compile_now = getattr(compiled, "compile", None)
         if compile_now is not None:
@@ -238,7 +241,7 @@ def njit(
                     return compile_now(signature)
 
             compiled.compile = compile_undisturbed
-        directory = cache_directory()
+        directory = None if inner else cache_directory()
         if directory is not None and not config.DISABLE_JIT:
             before = config.CACHE_DIR
             config.CACHE_DIR = str(directory)
