@@ -46,6 +46,8 @@ class Job(NamedTuple):
     used_at: int
     order_at: int
     """Numbers: the images of the batches of this call."""
+    places_at: int
+    """Numbers: which column of images of bytes is where."""
     pixels_at: int
     """Floats: that of each byte."""
     inputs_at: int

@@ -23,7 +23,8 @@ TALL = max(WIDE_ROWS, NARROW_ROWS)
 BYTES = 256
 
 LATER = (
-    *("sparse", "bytes", "used", "room", "starts_at", "labels_at", "used_at", "order_at"),
+    *("sparse", "bytes", "used", "room"),
+    *("starts_at", "labels_at", "used_at", "order_at", "places_at"),
     *("lists_at", "threads", "batch", "images", "key"),
     *("take_in", "forward", "score", "back", "step"),
 )
@@ -55,6 +56,8 @@ class BatchMemory:
         Of the network.
     batch
         Images in a batch at most.
+    columns
+        (features,): which column of the images is where.
     rows_of_floats
         Whether the first layer reads these, and not entries of bytes.
     threads
@@ -67,10 +70,13 @@ class BatchMemory:
         sizes: tuple[int, ...],
         dtype: np.dtype[Any],
         batch: int,
+        columns: npt.NDArray[np.int64],
         rows_of_floats: bool,
         threads: int,
     ) -> None:
         self._sizes = sizes
+        self._columns = columns
+        self._places = np.argsort(columns)
         lanes = lanes_of(dtype)
         rows = whole(batch, lanes)
         self.groups = rows // lanes
@@ -147,7 +153,7 @@ class BatchMemory:
         for index, (layer, W, b) in enumerate(zip(self.layers, weights, biases, strict=True)):
             blocks = self._weights(first, layer)
             W_blocks = np.zeros((layer.blocks * layer.width, layer.rows), flat.dtype)
-            W_blocks[: layer.outputs, : layer.inputs] = W
+            W_blocks[: layer.outputs, : layer.inputs] = W if index else W[:, self._columns]
             blocks[:] = W_blocks.reshape(layer.blocks, layer.width, layer.rows).swapaxes(1, 2)
             at = first + layer.biases
             self.floats[at : at + layer.outputs] = b
@@ -165,10 +171,11 @@ class BatchMemory:
         """Return what `load` takes, as the steps have left it."""
         first = self._kinds[kind]
         parts = []
-        for layer in self.layers:
+        for index, layer in enumerate(self.layers):
             W = self._weights(first, layer).swapaxes(1, 2).reshape(-1, layer.rows)
             at = first + layer.biases
-            parts += [W[: layer.outputs, : layer.inputs].ravel()]
+            W = W[: layer.outputs, : layer.inputs]
+            parts += [(W if index else W[:, self._places]).ravel()]
             parts += [self.floats[at : at + layer.outputs]]
         return np.concatenate(parts)
 

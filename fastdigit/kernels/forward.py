@@ -56,8 +56,13 @@ def take_in(
         for row in range(rows.first, min(rows.last, work.filled)):
             source = advance(work.images, order[row] * job.features)
             target = advance(work.floats, job.inputs_at + row * job.pitch)
-            for j in range(job.features):
-                target[j] = source[j]
+            if job.bytes:
+                places = advance(work.numbers, job.places_at)
+                for j in range(job.features):
+                    target[j] = source[places[j]]
+            else:
+                for j in range(job.features):
+                    target[j] = source[j]
 
 
 @njit(inner=True)

@@ -60,7 +60,13 @@ class NumbaTrainer:
         self._batch = min(batch_size, len(images))
         self.replace(images)
         self._memory = BatchMemory(
-            learning, sizes, dtype, self._batch, self.storage == "dense", self.threads
+            learning,
+            sizes,
+            dtype,
+            self._batch,
+            self._columns,
+            self.storage == "dense",
+            self.threads,
         )
         self._memory.load(0, parameters)
         self._step = 0
@@ -72,9 +78,11 @@ class NumbaTrainer:
         images = kernel_images(images, self._dtype)
         self._asked_storage = self.storage = self._chosen_storage(images)
         self._as_bytes = images.dtype == np.uint8
+        features = images.shape[1]
+        self._columns = columns.in_squares(features) if self._as_bytes else np.arange(features)
         if self.storage == "sparse":
-            self._entries, self._starts = columns.compress(images, self.threads)
-            self._used = np.flatnonzero(_with_ink(images))
+            self._entries, self._starts = columns.compress(images, self._columns, self.threads)
+            self._used = np.flatnonzero(_with_ink(images, self._columns))
             self._images = np.zeros(0, np.uint8)
         else:
             self._entries, self._starts = np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -170,7 +178,7 @@ class NumbaTrainer:
         if job.decays:
             used = np.arange(job.columns)
         head = len(job) + len(self._memory.layers) * len(Layer._fields)
-        tables: list[npt.NDArray[Any]] = [self._starts, self._labels, used, order]
+        tables: list[npt.NDArray[Any]] = [self._starts, self._labels, used, order, self._columns]
         places = np.cumsum([head, *(len(table) for table in tables)]).tolist()
         job = job._replace(
             used=len(used),
@@ -178,6 +186,7 @@ class NumbaTrainer:
             labels_at=places[1],
             used_at=places[2],
             order_at=places[3],
+            places_at=places[4],
         )
         return np.concatenate([job, *self._memory.layers, *tables]).astype(np.int64, copy=False)
 
@@ -237,8 +246,8 @@ class NumbaTrainer:
         return list(enumerate(("parameters", *self._learning.optimizer.arrays)))
 
 
-def _with_ink(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+def _with_ink(images: npt.NDArray[np.uint8], order: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Return which quads of columns are not 0 in all images."""
-    ink = np.bitwise_or.reduce(images, axis=0)
+    ink = np.bitwise_or.reduce(images, axis=0)[order]
     filled = np.pad(ink, (0, -len(ink) % QUAD))
     return (filled.reshape(-1, QUAD) != 0).any(axis=1)
