@@ -42,6 +42,13 @@ class Drawn:
         return self.difference
 
 
+class Threaded(Drawn):
+    """Takes as much longer as it has threads."""
+
+    def __init__(self, task):
+        super().__init__(task, 0.05 * task.threads)
+
+
 class Slow(Drawn):
     def __init__(self, task):
         super().__init__(task, seconds=0.1)

@@ -131,6 +131,21 @@ def test_answers(whole):
     assert "in no part" in words
 
 
+def test_numbers_of_threads_may_be_contenders_of_one_question(document):
+    given = next(q for q in document["questions"] if q["suite"] == "scaling")
+    ours = next(c for c in given["contenders"] if c["name"] == "sparse-f32")
+    several = [
+        ours
+        | {"name": f"sparse-f32, {count} threads", "threads": count, "median_seconds": 0.06 / count}
+        for count in (1, 2, 3)
+    ]
+    one = given | {"parameters": {"images": 41_000}, "contenders": several}
+    found = shown(document | {"questions": [one]})
+    words = re.sub(r"\s+", " ", "".join(found.words))
+    assert re.search(r"With 3 threads, sparse-f32 is 3\.00\S* as fast as with 1\.", words)
+    assert "Scaling with threads" in words
+
+
 def test_nothing_is_lost_where_nothing_is(document):
     alone = copy.deepcopy(document)
     alone["questions"] = alone["questions"][:1]

@@ -186,6 +186,20 @@ class TestAsk:
         assert fits(question, result.Question)
 
 
+def test_entrants_may_have_threads_of_their_own():
+    entrants = [
+        Entrant("base", "none", "float32", synthetic.Threaded),
+        Entrant("two", "none", "float32", synthetic.Threaded, threads=2),
+    ]
+    budget = Budget(seconds=1, least_rounds=2, most_rounds=2, patience=0)
+    question = paired.ask(
+        TOPIC, entrants, synthetic.Task(), synthetic.check, "base", budget=budget, progress=False
+    )
+    base, two = question["contenders"]
+    assert (base["threads"], two["threads"]) == (1, 2)
+    assert two["median_seconds"] == pytest.approx(2 * base["median_seconds"], rel=0.05)
+
+
 def orders(question):
     every = [found["rounds"] for found in [*question["contenders"], question["again"]]]
     return [[turn["position"] for turn in together] for together in zip(*every, strict=True)]

@@ -146,6 +146,15 @@ class TestPlans:
             for entrant in plan.entrants:
                 pickle.dumps((entrant.make, plan.task))
 
+    def test_numbers_of_threads_are_asked_together(self):
+        first, *_ = plans("scaling", setting(threads=2))
+        assert "threads" not in first.topic.parameters
+        assert {e.name: e.threads for e in first.entrants} == {
+            "dense-f32, 1 thread": 1,
+            "dense-f32, 2 threads": 2,
+        }
+        assert first.base == "dense-f32, 1 thread"
+
     def test_peers(self):
         (plan,) = plans("iteration", setting(peers=True))
         assert {"PyTorch", "JAX", "SciPy", "scikit-learn"} <= {e.library for e in plan.entrants}

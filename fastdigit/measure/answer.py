@@ -41,7 +41,7 @@ def question(
     base
         Name of the one that ratios are against.
     threads
-        Of every contender.
+        Of every contender that has no number of its own.
     enough
         Undisturbed rounds below which disturbed ones count, too, and no verdict is given.
     seed
@@ -144,7 +144,7 @@ def _contender(seat: Seat, threads: int, enough: int, ratio: Ratio | None) -> Co
         name=seat.entrant.name,
         library=seat.entrant.library,
         dtype=seat.entrant.dtype,
-        threads=threads,
+        threads=seat.entrant.threads or threads,
         refused=seat.refused,
         check=seat.check,
         import_seconds=None,

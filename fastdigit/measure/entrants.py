@@ -38,6 +38,12 @@ class Entrant(NamedTuple):
     it has an attribute ``installed`` that is false, it is refused."""
     package: str | None = None
     """What `make` imports, as it is imported, to be timed by itself."""
+    threads: int | None = None
+    """By default as many as the task says."""
+
+    def own(self, task: Any) -> Any:
+        """Return the task as this one is given it."""
+        return task if self.threads is None else task._replace(threads=self.threads)
 
 
 @dataclass
@@ -88,7 +94,7 @@ def admit(
         seat.refuse(f"not installed; {INSTALL} brings it")
         return seat
     try:
-        seat.worker = Worker(entrant.name, task, entrant.make, entrant.package)
+        seat.worker = Worker(entrant.name, entrant.own(task), entrant.make, entrant.package)
         found = check(seat.worker)
         seat.check = _recorded(found)
         if not found["difference"] <= found["allowed"]:

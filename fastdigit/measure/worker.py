@@ -86,6 +86,7 @@ class Worker:
         package: str | None = None,
     ) -> None:
         self.name = name
+        self.threads: int = task.threads
         self._executor = ProcessPoolExecutor(
             max_workers=1,
             mp_context=multiprocessing.get_context("spawn"),

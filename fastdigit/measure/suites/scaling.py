@@ -54,22 +54,11 @@ def in_trials(threads: int) -> Callable[[Worker], Check]:
 
 
 def plans(setting: Setting) -> list[Plan]:
-    """Return a question for each number of threads, and for each number of images."""
+    """Return a question for the threads of each contender, and one for each number of images."""
+    found = [by_threads(name, setting) for name in NAMES if setting.threads > 1]
     entrants = [
         Entrant(name, OURS, iteration.dtype_of(name), Make(CONTENDERS[name])) for name in NAMES
     ]
-    work = iteration.task_of(setting)
-    found = []
-    for threads in thread_counts(setting.threads):
-        task = work._replace(threads=threads)
-        topic = Topic(
-            "scaling",
-            f"{threads} thread{'s' * (threads > 1)}",
-            "iteration",
-            {"threads": threads, "images": len(work.images), "data": "as given"},
-        )
-        right = iteration.agreement(task)
-        found.append(Turns(topic, entrants, task, right, BASE, budget=BUDGET))
     for images in IMAGES:
         task_drawn = Drawn(images, setting.seed, setting.threads)
         topic = Topic(
@@ -82,3 +71,31 @@ def plans(setting: Setting) -> list[Plan]:
         found.append(Turns(topic, entrants, task_drawn, right, BASE, budget=BUDGET))
     place = setting.place
     return [plan for one in found for plan in (against(one, place) if place else [one])]
+
+
+def by_threads(name: str, setting: Setting) -> Turns:
+    """Return the question what more threads give a contender, which takes part with each number."""
+    work = iteration.task_of(setting)
+    counts = thread_counts(setting.threads)
+    checks = {threads: iteration.agreement(work._replace(threads=threads)) for threads in counts}
+    entrants = [
+        Entrant(
+            f"{name}, {threads} thread{'s' * (threads > 1)}",
+            OURS,
+            iteration.dtype_of(name),
+            Make(CONTENDERS[name]),
+            threads=threads,
+        )
+        for threads in counts
+    ]
+
+    def right(worker: Worker) -> Check:
+        return checks[worker.threads](worker)
+
+    topic = Topic(
+        "scaling",
+        f"{name}, more threads",
+        "iteration",
+        {"images": len(work.images), "data": "as given"},
+    )
+    return Turns(topic, entrants, work, right, entrants[0].name, budget=BUDGET)

@@ -1,6 +1,7 @@
 """The section "How does it scale?"."""
 
 import json
+import re
 from typing import NamedTuple
 
 from fastdigit.reporting import formats, questions
@@ -16,6 +17,11 @@ MISSING = Missing(
     "This file holds no scaling with threads or sizes. To measure it:",
     "fastdigit bench --suite scaling",
 )
+
+
+Asked = tuple[Entry, Entry]
+"""A question, and a contender that was timed."""
+WITH_THREADS = re.compile(r", \d+ threads?$")
 
 
 class Series(NamedTuple):
@@ -36,7 +42,12 @@ class Series(NamedTuple):
 
 def answer(result: Entry) -> Section:
     """Return the section: a chart and a table for each parameter that was varied."""
-    asked = [q for q in questions.of_suite(result) if q["parameters"].names]
+    asked = [
+        (question, contender)
+        for question in questions.of_suite(result)
+        if question["parameters"].names
+        for contender in questions.timed(question)
+    ]
     blocks: list[Block] = []
     sentences: list[Text] = []
     for parameter in _varied(asked):
@@ -56,30 +67,37 @@ def answer(result: Entry) -> Section:
     return Section("scale", QUESTION, tuple(words[1:]), blocks)
 
 
-def _varied(asked: list[Entry]) -> list[str]:
+def _parameters(question: Entry, contender: Entry) -> dict[str, Entry]:
+    """Return what tells a time from others; threads are the question's, or the contender's own."""
+    given = question["parameters"]
+    return {THREADS: contender[THREADS], **{name: given[name] for name in given.names}}
+
+
+def _varied(asked: list[Asked]) -> list[str]:
     """Return the parameters that have several values, threads first."""
     values: dict[str, set[float]] = {}
-    for question in asked:
-        for name in question["parameters"].names:
-            number = question["parameters"][name].positive
+    for question, contender in asked:
+        for name, value in _parameters(question, contender).items():
+            number = value.positive
             if number:
                 values.setdefault(name, set()).add(number)
     return sorted((n for n, found in values.items() if len(found) > 1), key=lambda n: n != THREADS)
 
 
-def _series(asked: list[Entry], parameter: str) -> list[Series]:
+def _series(asked: list[Asked], parameter: str) -> list[Series]:
     groups: dict[tuple[str, str, str], dict[float, tuple[Entry, Entry]]] = {}
-    for question in asked:
-        value = question["parameters"][parameter]
+    for question, contender in asked:
+        parameters = _parameters(question, contender)
+        value = parameters.pop(parameter, question["none"])
         if not value.positive:
             continue
-        parameters = question["parameters"]
-        rest = {key: parameters[key].value for key in parameters.names if key != parameter}
-        shown = ", ".join(f"{key} {plain(_shown(parameters[key]))}" for key in rest)
+        rest = {key: entry.value for key, entry in parameters.items()}
+        shown = ", ".join(f"{key} {plain(_shown(entry))}" for key, entry in parameters.items())
         same = json.dumps([question["suite"].text, rest], sort_keys=True, default=str)
-        for contender in questions.timed(question):
-            place = groups.setdefault((contender_name(contender), same, shown), {})
-            place.setdefault(value.positive, (value, contender))
+        # Where each number of threads is a contender, it is a part of the name.
+        name = WITH_THREADS.sub("", contender_name(contender))
+        place = groups.setdefault((name, same, shown), {})
+        place.setdefault(value.positive, (value, contender))
     found = [
         Series(name, shown, [points[key] for key in sorted(points)], _ours(points))
         for (name, _, shown), points in groups.items()
