@@ -19,7 +19,7 @@ from fastdigit.cli.arguments import whole
 from fastdigit.data import default_data
 from fastdigit.kernels.reference import ACTIVATIONS
 from fastdigit.reporting.pictures import COLOURS, QUIET, save
-from fastdigit.schedules import Constant, Cosine, Linear, Step
+from fastdigit.schedules import Constant, Cosine, Linear, Step, rates
 
 BATCH, EPOCHS = 128, 10
 UPDATES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
@@ -144,8 +144,8 @@ def schedules(train, held_out, threads):
                          optimizer="nesterov", learning_rate=PEAK, schedule=chosen,
                          threads=threads, progress=False)  # fmt: skip
         scores = history.validation
-        rates = PEAK * chosen.shares(steps, an_epoch)
-        rate.plot(np.arange(steps) / an_epoch, rates, color=colour, label=name)
+        found = rates(chosen, PEAK, steps, an_epoch)
+        rate.plot(np.arange(steps) / an_epoch, found, color=colour, label=name)
         accuracy.plot([score.iteration for score in scores], [100 * s.accuracy for s in scores],
                       color=colour, marker="o", markersize=4, label=name)  # fmt: skip
     rate.set(xlabel="epoch", ylabel="learning rate", ylim=(0, PEAK * 1.1))

@@ -227,8 +227,9 @@ def ask_recipes(run, goal, recipes):
     print("\n" + text_table(*shown), flush=True)
     legend = (
         "*seconds* are those of a training from prepared data, without scoring, the median of "
-        "turns; *whole s* adds checking and preparing the images and loading the kernels. *times "
-        "98* is beside recipe 98 in the same rounds, with its 99 % interval."
+        "turns; *whole s* those of the trainings of all seeds, elsewhere in the run, with checking "
+        "and preparing the images and loading the kernels. *times 98* is beside recipe 98 in the "
+        "same rounds, with its 99 % interval."
     )
     return [*questions.section(found, markdown_table(*shown), legend)]
 

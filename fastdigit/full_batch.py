@@ -39,7 +39,6 @@ class FullBatch:
         self._loss = loss
         self._settings = settings
         self.steps, _ = settings.steps(1)
-        self._rates = rates(settings.schedule, settings.learning_rate, self.steps, 1)
         self._remembered = optimizers.state(settings.optimizer, network.parameters)
 
     def run(self, history: History, watch: Watch, told: Told, shown: Callable[[], None]) -> None:
@@ -59,7 +58,7 @@ class FullBatch:
             score, gradient = self._loss.gradient(self._network.parameters)
             if not np.isfinite(score.loss):
                 go_back()
-                raise diverged(history, self._settings.learning_rate)
+                raise diverged(history, self._settings)
             for array, before in zip(arrays, whole, strict=True):
                 before[:] = array
             try:
@@ -79,7 +78,7 @@ class FullBatch:
                 return
         if not np.isfinite(self._network.parameters).all():
             go_back()
-            raise diverged(history, self._settings.learning_rate)
+            raise diverged(history, self._settings)
 
     def score(self) -> Score:
         """Return how good the network is on the training images now."""
@@ -92,7 +91,9 @@ class FullBatch:
             pairs = zip(views(gradient, sizes)[0], self._network.weights, strict=True)
             for dW, W in pairs:
                 dW += penalty_gradient(W, chosen.l1, chosen.l2)
-        rate = self._rates[iteration]
+        (rate,) = rates(
+            chosen.schedule, chosen.learning_rate, self.steps, 1, iteration, iteration + 1
+        )
         optimizers.step(
             chosen.optimizer, parameters, gradient, self._remembered, rate, iteration + 1
         )

@@ -56,12 +56,15 @@ class History:
     seconds: list[float] = field(default_factory=list)
     """Wall time of the record, without validation, callbacks and progress."""
     validation: list[Validation] = field(default_factory=list)
-    """Scores of the held-out images, every so many iterations and after the last update."""
+    """Scores of the held-out images, every so many records and after the last update."""
+    kept: Validation | None = None
+    """The score of the weights that the network has in the end: the last one, or, with patience,
+    the best. None if interrupted, or if nothing was held out."""
     final_loss: float | None = None
-    """Mean cross-entropy of the training images after the last update; None if interrupted, and
-    after training with batches, where it would take a good part of an epoch to find out."""
+    """Mean cross-entropy of the training images with the weights in the end; None if interrupted,
+    and after training with batches, where it would take a good part of an epoch to find out."""
     final_accuracy: float | None = None
-    """Share of training images that were right after the last update, 0..1."""
+    """Share of training images that are right with the weights in the end, 0..1."""
     unit: str = "iteration"
     """What a record stands for: ``"iteration"`` or ``"epoch"``."""
     steps: int = 0
@@ -81,11 +84,20 @@ class History:
 
     def __repr__(self) -> str:
         last = f", loss {self.loss[-1]:.4f}, accuracy {self.accuracy[-1]:.4f}" if len(self) else ""
-        return f"<History of {len(self)} {self.unit}s, {self.backend} {self.storage}{last}>"
+        return f"<History of {self.length}, {self.backend} {self.storage}{last}>"
 
     def __len__(self) -> int:
         """Return how many iterations, or epochs, were finished."""
         return len(self.seconds)
+
+    def __bool__(self) -> bool:
+        """Return True, also for a training that was interrupted before its first record."""
+        return True
+
+    @property
+    def length(self) -> str:
+        """How many records there are, in words, such as ``"1 epoch"``."""
+        return f"{len(self)} {self.unit}{'s' * (len(self) != 1)}"
 
     def record(self, loss: float, accuracy: float, seconds: float) -> None:
         """Add one record: all of it, or, if interrupted, nothing."""

@@ -48,7 +48,6 @@ class MiniBatch:
         self._batch = min(settings.batch_size, len(images))
         self.steps, self._an_epoch = settings.steps(len(images))
         self.records = -(-self.steps // self._an_epoch)
-        self._rates = rates(settings.schedule, settings.learning_rate, self.steps, self._an_epoch)
         self._seconds = 0.0
         """Of an epoch that was interrupted."""
         self._steps_a_piece = 1
@@ -58,14 +57,22 @@ class MiniBatch:
         try:
             for epoch in range(len(history), self.records):
                 self._run_epoch(epoch, history, shown)
-                self._network.parameters[:] = self._trainer.parameters()
+                learned = self._trainer.parameters()
+                self._network.parameters[:] = learned
                 if watch.score(self._network.parameters, history):
                     history.stopped_early = True
                     return
-                if told():
+                stop = told()
+                if not np.array_equal(self._network.parameters, learned):
+                    self._take_over(self._network.parameters)
+                if stop:
                     return
         finally:
             self._network.parameters[:] = self._trainer.parameters()
+
+    def _take_over(self, parameters: npt.NDArray[Any]) -> None:
+        """Go on with parameters that a callback has changed."""
+        self._trainer.restore(self._trainer.state() | {"parameters": parameters})
 
     def _run_epoch(self, epoch: int, history: History, shown: Callable[[], None]) -> None:
         seed, count = self._settings.seed, len(self._images)
@@ -85,11 +92,11 @@ class MiniBatch:
             began = time.perf_counter()
             try:
                 tally = self._trainer.advance(
-                    batches, epoch, self._batch, self._rates[history.steps : history.steps + steps]
+                    batches, epoch, self._batch, self._rates(history.steps, steps)
                 )
                 taken = time.perf_counter() - began
                 if not (np.isfinite(tally.loss) and self._trainer.finite()):
-                    raise diverged(history, self._settings.learning_rate)
+                    raise diverged(history, self._settings)
                 now = time.perf_counter()
                 # An interruption finds the steps made and counted, or neither.
                 history.steps += steps
@@ -103,6 +110,17 @@ class MiniBatch:
         tally = self._trainer.tally()
         images = min(count, (last - epoch * self._an_epoch) * self._batch)
         history.record(tally.loss / images, tally.right / images, self._seconds)
+
+    def _rates(self, first: int, count: int) -> npt.NDArray[np.float64]:
+        chosen = self._settings
+        return rates(
+            chosen.schedule,
+            chosen.learning_rate,
+            self.steps,
+            self._an_epoch,
+            first,
+            first + count,
+        )
 
     def _augment(self, augment: "Augment", epoch: int) -> None:
         images = augment.apply(

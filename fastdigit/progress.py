@@ -57,7 +57,10 @@ def lines(records: int, every: int) -> Iterator[Reporter]:
         nonlocal said, printed
         if not said and not finished and history.compile_seconds > NOTICED:
             seconds = f"{history.compile_seconds:.1f} s"
-            print(f"compiled in {seconds}; kept for the next time", file=sys.stderr, flush=True)
+            from fastdigit.jit import cache_directory
+
+            kept = "; kept for the next time" if cache_directory() else ""
+            print(f"compiled in {seconds}{kept}", file=sys.stderr, flush=True)
         said = True
         # Scores of an iteration are those before its update, so the last ones belong to no
         # iteration; those of an epoch belong to the whole of it.

@@ -5,6 +5,7 @@ They use + - * / alone, which every processor rounds alike; the sine is a series
 
 import math
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ import numpy.typing as npt
 from fastdigit.optimizers import power
 
 Rates = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.int64]
 
 
 def _check_share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
+    if not isinstance(value, Real) or not 0 <= value <= 1:
         raise ValueError(f"{name}={value!r}; it must be a share, 0 to 1")
 
 
@@ -24,9 +26,9 @@ def _check_share(name: str, value: float) -> None:
 class Constant:
     """The same learning rate at every step."""
 
-    def shares(self, steps: int, steps_an_epoch: int) -> Rates:
-        """Return the share of the peak at each step, (steps,)."""
-        return np.ones(steps)
+    def shares(self, numbers: Numbers, steps: int, steps_an_epoch: int) -> Rates:
+        """Return the share of the peak at the steps of these numbers."""
+        return np.ones(len(numbers))
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,16 @@ class Step:
     factor: float = 0.1
 
     def __post_init__(self) -> None:
-        if not isinstance(self.every, int) or self.every < 1:
+        if not isinstance(self.every, Integral) or self.every < 1:
             raise ValueError(f"every={self.every!r}; it must be a whole number of at least 1")
-        if not 0 < self.factor < float("inf"):
+        if not isinstance(self.factor, Real) or not 0 < self.factor < float("inf"):
             raise ValueError(f"factor={self.factor!r}; it must be a positive number")
 
-    def shares(self, steps: int, steps_an_epoch: int) -> Rates:
-        """Return the share of the peak at each step, (steps,)."""
-        changes = np.arange(steps) // (self.every * steps_an_epoch)
-        powers = [power(self.factor, change) for change in range(changes.max(initial=0) + 1)]
-        return np.array(powers)[changes]
+    def shares(self, numbers: Numbers, steps: int, steps_an_epoch: int) -> Rates:
+        """Return the share of the peak at the steps of these numbers."""
+        changes, place = np.unique(numbers // (self.every * steps_an_epoch), return_inverse=True)
+        powers = [power(self.factor, change) for change in changes.tolist()]
+        return np.array(powers)[place]
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,9 @@ class Linear:
     def __post_init__(self) -> None:
         _check_share("warm_up", self.warm_up)
 
-    def shares(self, steps: int, steps_an_epoch: int) -> Rates:
-        """Return the share of the peak at each step, (steps,)."""
-        rise, fall = _lines(steps, self.warm_up)
+    def shares(self, numbers: Numbers, steps: int, steps_an_epoch: int) -> Rates:
+        """Return the share of the peak at the steps of these numbers."""
+        rise, fall = _lines(numbers, steps, self.warm_up)
         return np.minimum(rise, fall)
 
 
@@ -79,9 +81,9 @@ class Cosine:
         _check_share("warm_up", self.warm_up)
         _check_share("end", self.end)
 
-    def shares(self, steps: int, steps_an_epoch: int) -> Rates:
-        """Return the share of the peak at each step, (steps,)."""
-        rise, fall = _lines(steps, self.warm_up)
+    def shares(self, numbers: Numbers, steps: int, steps_an_epoch: int) -> Rates:
+        """Return the share of the peak at the steps of these numbers."""
+        rise, fall = _lines(numbers, steps, self.warm_up)
         # (1 + cos(pi t)) / 2 is the square of the sine of (1 - t) pi / 2, and 1 - t is `fall`.
         wave: Rates = sine(np.minimum(fall, 1) * (math.pi / 2))
         return np.minimum(rise, self.end + (1 - self.end) * (wave * wave))
@@ -116,8 +118,15 @@ def schedule(chosen: str | Schedule) -> Schedule:
     return NAMED[chosen]
 
 
-def rates(schedule: Schedule, peak: float, steps: int, steps_an_epoch: int) -> Rates:
-    """Return the learning rate of each step, (steps,).
+def rates(
+    schedule: Schedule,
+    peak: float,
+    steps: int,
+    steps_an_epoch: int,
+    first: int = 0,
+    last: int | None = None,
+) -> Rates:
+    """Return the learning rate of each step from `first` on to before `last`, by default of all.
 
     Parameters
     ----------
@@ -128,7 +137,8 @@ def rates(schedule: Schedule, peak: float, steps: int, steps_an_epoch: int) -> R
     steps, steps_an_epoch
         Of the whole training, and of one epoch.
     """
-    return float(peak) * schedule.shares(steps, steps_an_epoch)
+    numbers = np.arange(first, steps if last is None else last)
+    return float(peak) * schedule.shares(numbers, steps, steps_an_epoch)
 
 
 def sine(x: Any) -> Any:
@@ -141,11 +151,10 @@ def sine(x: Any) -> Any:
     return np.minimum(x + x * series, 1)
 
 
-def _lines(steps: int, warm_up: float) -> tuple[Rates, Rates]:
-    """Return two lines that are 1 at the last step of the warm-up.
+def _lines(numbers: Numbers, steps: int, warm_up: float) -> tuple[Rates, Rates]:
+    """Return two lines, at some steps, that are 1 at the last step of the warm-up.
 
     The first is 0 one step before the first step, the second 0 one step after the last.
     """
     warm = max(1, round(warm_up * steps))
-    k = np.arange(steps)
-    return (k + 1) / warm, (steps - k) / (steps - warm + 1)
+    return (numbers + 1) / warm, (steps - numbers) / (steps - warm + 1)

@@ -20,6 +20,7 @@ EPOCHS = 10
 """By default, with all images at once and with batches."""
 MOST_SHARE = 0.99
 """Of units that drop out, or of a label that is spread."""
+TOO_LARGE = 2**63
 MOST_IMAGES = 65_536
 """In a batch: the kernels count its rows in 16 bits."""
 
@@ -109,6 +110,7 @@ def settings(**given: Any) -> Settings:
             raise ValueError(f"{name}={given[name]!r}; it is a share, 0 to {MOST_SHARE}")
     if given["monitor"] not in get_args(Monitor):
         raise ValueError(f"monitor={given['monitor']!r}; it is 'loss' or 'accuracy'")
+    asked = given["augment"]
     if given["augment"] is not None:
         # Its kernels need the compiler, which nobody else should wait for.
         from fastdigit.data.augment import augment
@@ -117,8 +119,9 @@ def settings(**given: Any) -> Settings:
     if batch_size is None:
         for name in ("dropout", "label_smoothing", "augment"):
             if given[name]:
+                value = asked if name == "augment" else given[name]
                 raise ValueError(
-                    f"{name}={given[name]!r} needs batches; add, for example, batch_size=128"
+                    f"{name}={value!r} needs batches; add, for example, batch_size=128"
                 )
     for name in ("learning_rate", "l1", "l2", "dropout", "label_smoothing"):
         given[name] = float(given[name])  # NumPy's numbers would change the type of float32 arrays
@@ -133,11 +136,13 @@ def settings(**given: Any) -> Settings:
 
 def _check_whole(name: str, value: Any, least: int) -> None:
     try:
-        fits = operator.index(value) >= least
+        fits = least <= operator.index(value) < TOO_LARGE
     except TypeError:
         fits = False
     if not fits:
-        raise ValueError(f"{name}={value!r}; it must be a whole number of at least {least}")
+        raise ValueError(
+            f"{name}={value!r}; it must be a whole number of at least {least}, below 2**63"
+        )
 
 
 def _check_number(name: str, value: Any, positive: bool) -> None:

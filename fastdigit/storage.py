@@ -47,10 +47,8 @@ def write_whole(path: Path, content: bytes) -> None:
     try:
         _write_whole(Path(os.path.realpath(path)), content)
     except OSError as error:
-        # A full disk, unlike a missing directory, does not say where it is.
-        raise (
-            error if error.filename else OSError(error.errno, error.strerror, str(path))
-        ) from error
+        # A full disk does not say where it is, and a missing directory names the file's first name.
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -16,6 +16,7 @@ from fastdigit.errors import DataError, DivergenceError
 from fastdigit.full_batch import FullBatch
 from fastdigit.history import Checkpoint, History
 from fastdigit.kernels import Objective, Problem, Trainer, objective, trainer
+from fastdigit.kernels import chosen as kernel_backend
 from fastdigit.network import Network
 from fastdigit.settings import Settings, settings
 from fastdigit.watch import Watch
@@ -94,9 +95,9 @@ def fit(
     l1, l2
         Weight decay: what sign(w), and w, are multiplied by before they are added to the gradient.
     dropout
-        Share of hidden units that each image does without, 0..1; with batches only.
+        Share of hidden units that each image does without, 0..0.99; with batches only.
     label_smoothing
-        Share of each label that is spread over all classes, 0..1; with batches only.
+        Share of each label that is spread over all classes, 0..0.99; with batches only.
     augment
         ``"affine"``, ``"elastic"``, or a `fastdigit.data.augment.Augment`: changes all images anew
         before each epoch; with batches only.
@@ -119,10 +120,11 @@ def fit(
     every
         Records between lines and between scores of the held-out data: 10 iterations, or 1 epoch.
     callbacks
-        Called as ``callback(network, history)`` after every record; True ends the training.
+        Called as ``callback(network, history)`` after every record; True ends the training. What
+        one writes into the parameters is gone on with.
     resume
-        The history of an interrupted training, to go on with: with the same data and settings the
-        result is the same as if it had not been interrupted.
+        The history of an interrupted training, to go on with: with the same data and settings,
+        which it must have, the result is the same as if it had not been interrupted.
 
     Returns
     -------
@@ -162,9 +164,11 @@ def fit(
     if patience is not None and validation is None:
         raise ValueError(f"patience={patience!r} needs validation data, whose score is waited for")
     training = _problem(network, data)
-    held_out = None if validation is None else _problem(network, validation, "validation")
-    history = _continued(resume, chosen, training) if resume is not None else None
+    held_out = _held_out(network, validation)
     kernels = Kernels(backend, threads, storage)
+    history = None
+    if resume is not None:
+        history = _continued(resume, chosen, (training, held_out), kernels)
     total, an_epoch = chosen.steps(len(training.images))
     # What overflows is found where the loss is no longer finite.
     with (
@@ -172,16 +176,21 @@ def fit(
         np.errstate(over="ignore", invalid="ignore"),
     ):
         checked = time.perf_counter()
-        _warm_up(network, training, held_out is not None, chosen, kernels)
-        compiled = time.perf_counter()
-        run, place = _begun(network, training, chosen, kernels)
-        dev = None if held_out is None else objective(held_out, *kernels)
+        try:
+            _warm_up(network, training, held_out is not None, chosen, kernels)
+            compiled = time.perf_counter()
+            run, place = _begun(network, training, chosen, kernels)
+            dev = None if held_out is None else objective(held_out, *kernels)
+        except KeyboardInterrupt as error:
+            error.history = resume or History(backend, storage, threads)  # type: ignore[attr-defined]
+            raise
         watch = Watch(dev, chosen)
         if history is None:
             history = History(place.backend, place.storage, place.threads)
             history.unit = "iteration" if chosen.full_batch else "epoch"
         else:
             assert history.checkpoint is not None
+            history.storage, history.threads = place.storage, place.threads
             run.restore(history.checkpoint.state)
             watch.restore(history.checkpoint.watch)
             history.checkpoint = None
@@ -195,13 +204,13 @@ def fit(
         try:
             run.run(history, watch, told, lambda: report(history))
             watch.score(network.parameters, history, final=True)
-            watch.restore_best(network.parameters)
+            watch.restore_best(network.parameters, history)
             if isinstance(run, FullBatch):
                 history.final_loss, history.final_accuracy = run.score()
             report(history, finished=True)
         except (KeyboardInterrupt, DivergenceError) as error:
             history.checkpoint = Checkpoint(
-                chosen, _fingerprint(training), run.state(), watch.state()
+                chosen, _fingerprint(training, held_out), run.state(), watch.state()
             )
             error.history = history  # type: ignore[union-attr]
             raise
@@ -232,6 +241,14 @@ def _problem(network: Network, examples: Examples, name: str = "data") -> Proble
             ) from error
         images, labels = network.checked(given_images, given_labels)
     return Problem(network.sizes, network.dtype, images, labels, network.activation)
+
+
+def _held_out(network: Network, validation: Examples | None) -> Problem | None:
+    try:
+        return None if validation is None else _problem(network, validation, "validation")
+    except DataError as error:
+        about = "" if str(error).startswith("validation") else "validation: "
+        raise DataError(f"{about}{error}") from error
 
 
 def _begun(
@@ -266,16 +283,25 @@ def _warm_up(
         steps.advance(np.zeros(1, np.int64), 0, 1, np.zeros(1))
 
 
-def _continued(resume: History, chosen: Settings, training: Problem) -> History:
-    """Return a copy of an interrupted training's history, if this one is to go on with it."""
+def _continued(
+    resume: History, chosen: Settings, problems: tuple[Problem | None, ...], kernels: Kernels
+) -> History | None:
+    """Return a copy of an interrupted training's history, if this one is to go on with it.
+
+    None, to begin anew, if it was interrupted before it began.
+    """
+    if isinstance(resume, History) and not resume.steps and resume.checkpoint is None:
+        return None
     if not isinstance(resume, History) or resume.checkpoint is None:
         raise ValueError(
             f"resume={resume!r}; it must be the history of an interrupted training, as "
             "error.history of the KeyboardInterrupt"
         )
     differences = chosen.differences(resume.checkpoint.settings)
-    if resume.checkpoint.fingerprint != _fingerprint(training):
-        differences.append("the images, their labels, or the network's layers or type")
+    if resume.backend != (backend := kernel_backend(kernels.backend)):
+        differences.append(f"backend: {resume.backend!r}, now {backend!r}")
+    if resume.checkpoint.fingerprint != _fingerprint(*problems):
+        differences.append("the images, their labels, those held out, or the network")
     if differences:
         raise ValueError(
             f"resume: the interrupted training had other settings ({'; '.join(differences)}); give "
@@ -284,11 +310,14 @@ def _continued(resume: History, chosen: Settings, training: Problem) -> History:
     return deepcopy(resume)
 
 
-def _fingerprint(problem: Problem) -> int:
-    """Return a checksum of what is trained on what."""
-    found = crc32(repr((problem.sizes, problem.dtype.str, problem.activation)).encode())
-    for array in (problem.images, problem.labels):
-        found = crc32(np.ascontiguousarray(array).view(np.uint8).data, found)
+def _fingerprint(*problems: Problem | None) -> int:
+    """Return a checksum of what is trained, and scored, on what."""
+    found = 0
+    for problem in filter(None, problems):
+        about = problem.sizes, problem.dtype.str, problem.activation
+        found = crc32(repr(about).encode(), found)
+        for array in (problem.images, problem.labels):
+            found = crc32(np.ascontiguousarray(array).view(np.uint8).data, found)
     return found
 
 

@@ -39,6 +39,7 @@ class Watch:
         self._settings = settings
         self._best: Floats | None = None
         self._best_score = -np.inf
+        self._best_at: Validation | None = None
         self._waited = 0
 
     def score(self, parameters: Floats, history: History, final: bool = False) -> bool:
@@ -58,34 +59,47 @@ class Watch:
         score = newest.accuracy if self._settings.monitor == "accuracy" else -newest.loss
         if score > self._best_score:
             self._best, self._best_score, self._waited = parameters.copy(), score, 0
+            self._best_at = newest
             return False
         self._waited += 1
         return self._waited >= (self._settings.patience or 0)
 
-    def restore_best(self, parameters: Floats) -> None:
-        """Put the best weights in place, if early stopping was asked for."""
+    def restore_best(self, parameters: Floats, history: History) -> None:
+        """Put the best weights in place, if early stopping was asked for, and note their score."""
         if self._best is not None:
             parameters[:] = self._best
+        history.kept = self._best_at or (history.validation[-1] if history.validation else None)
 
     def state(self) -> dict[str, Any]:
         """Return what the next score will be compared with."""
         best = {} if self._best is None else {"best": self._best.copy()}
-        return best | {"best_score": self._best_score, "waited": self._waited}
+        return best | {
+            "best_score": self._best_score,
+            "best_at": self._best_at,
+            "waited": self._waited,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` returned."""
         self._best = state.get("best")
-        self._best_score, self._waited = state["best_score"], state["waited"]
+        self._best_score, self._best_at = state["best_score"], state["best_at"]
+        self._waited = state["waited"]
 
 
-def diverged(history: History, learning_rate: float) -> DivergenceError:
+def diverged(history: History, settings: Settings) -> DivergenceError:
     """Return the error of a loss that is not finite."""
-    if not history.steps:
+    smaller = min(settings.learning_rate / 10, 0.1)
+    if not history.steps and settings.full_batch:
         return DivergenceError(
             "the loss is not finite before any update: the weights, or floats in the images, are "
             "too large; scale images to 0..1"
         )
-    smaller = min(learning_rate / 10, 0.1)
+    if not history.steps:
+        return DivergenceError(
+            "the loss is not finite in the first batches: the weights, or floats in the images, "
+            "are too large, or the updates are; scale images to 0..1, or try a smaller learning "
+            f"rate, such as {smaller:g}"
+        )
     recent = ", ".join(f"{loss:.4g}" for loss in history.loss[-3:]) or "none yet"
     return DivergenceError(
         f"training diverged at iteration {history.steps}: the loss is no longer finite (the losses "

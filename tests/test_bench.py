@@ -211,7 +211,7 @@ class TestArguments:
             (b"{", "is no JSON"),
             (b"[1]", "is no result of fastdigit bench"),
             (b'{"questions": [], "schema": 1}', "has schema 1"),
-            (b'{"questions": [], "schema": 2, "data": {}}', "measured on other data"),
+            (b'{"questions": [], "schema": 2, "data": {}}', "is damaged: kind is not what"),
         ],
     )
     def test_baselines_that_cannot_be_read(self, data, tmp_path, content, said, capsys):
@@ -320,6 +320,36 @@ class TestAgainstAResult:
         regression.checked(result, "old.json", result["data"])
         with pytest.raises(DataError, match="other data"):
             regression.checked(result, "old.json", {"fingerprint": "other"})
+
+    @pytest.mark.parametrize(
+        ("place", "value"),
+        [
+            ("machine", None),
+            ("questions.0", 3),
+            ("questions.0.parameters", 0),
+            ("questions.0.noise_floor", "much"),
+            ("questions.0.contenders.1.rounds", None),
+            ("questions.0.contenders.1.verdict", "much faster"),
+            ("questions.0.contenders.1.ratio.median", float("nan")),
+        ],
+    )
+    def test_damage_is_said_where_it_is(self, result, place, value):
+        damaged = copy.deepcopy(result)
+        *above, last = place.split(".")
+        part = damaged
+        for key in above:
+            part = part[int(key) if key.isdigit() else key]
+        part[int(last) if last.isdigit() else last] = value
+        said = place.removesuffix(".median")  # a ratio may be None, and so it is wrong as a whole
+        with pytest.raises(DataError, match=f"old.json is damaged: {said} is not what"):
+            regression.checked(damaged, "old.json", result["data"])
+
+    def test_a_ratio_of_nothing(self, result):
+        damaged = copy.deepcopy(result)
+        found = next(c for c in damaged["questions"][0]["contenders"] if c["ratio"])
+        found["ratio"]["low"] = 0
+        with pytest.raises(DataError, match=f"the ratio of {found['name']} in "):
+            regression.checked(damaged, "old.json", result["data"])
 
 
 class TestAgainstARevision:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -128,6 +129,12 @@ class TestProgram:
             ["train", "--backend", "torch"],
             ["train", "--seed", "4294967296"],
             ["train", "--threads", "0"],
+            ["train", "--threads", "9" * 20],
+            ["train", "--iterations", "9" * 20],
+            ["train", "--classes", "257"],
+            ["train", "--dropout", "0.995"],
+            ["train", "--monitor", "accuracy"],
+            ["train", ""],
             ["train", "a.csv", "--data", "b.csv"],
             ["compare", "--contenders", "notebook,torch"],
             ["compare", "--contenders", "notebook,notebook"],
@@ -248,6 +255,36 @@ class TestTrain:
         errors = capsys.readouterr().err
         assert errors.startswith("fastdigit: error: ")
         assert str(path) in errors
+
+    def test_what_was_learned_from_is_no_test(self, data, capsys):
+        assert cli.main(["train", str(data), *QUICK, "--test"]) == 1
+        assert "holds no test images of its own" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("how", ["variable", "folder"])
+    def test_data_are_not_written_over(self, how, tmp_path, capsys, monkeypatch):
+        path = write_csv(tmp_path / "train.csv", *digits(30))
+        content = path.read_bytes()
+        words = ["train", *QUICK, "--dev", "5", "--save-model", str(path)]
+        if how == "variable":
+            monkeypatch.setenv("FASTDIGIT_DATA", str(path))
+        else:
+            words.append(str(tmp_path))
+        assert cli.main(words) == 2
+        assert "is also read" in capsys.readouterr().err
+        assert path.read_bytes() == content
+
+    def test_score_is_that_of_the_weights_kept(self, tmp_path, capsys):
+        images, labels = digits(300)
+        path = write_csv(tmp_path / "d.csv", images, labels)
+        model = tmp_path / "m.safetensors"
+        words = ["--dev", "60", "--epochs", "100", "--batch-size", "16", "--lr", "0.5"]
+        words += ["--patience", "2", "--optimizer", "adam", "--hidden", "16"]
+        assert cli.main(["train", str(path), *words, "--save-model", str(model)]) == 0
+        said = re.search(r"held-out accuracy (\S+)% of 60 images(.*)", capsys.readouterr().out)
+        _, held_out = fd.load_data(path).split(60, 0)
+        share = fd.Network.load(model).accuracy(held_out.images, held_out.labels)
+        assert float(said[1]) == pytest.approx(100 * share, abs=0.005)
+        assert "stopped early, after" in said[2]
 
     @pytest.mark.parametrize("option", ["--save-model", "--history", "--plot"])
     def test_missing_directory_is_said_before_training(self, data, tmp_path, option, capsys):
@@ -610,6 +647,7 @@ class TestOthers:
         assert facts["threads"] == "1 (NUMBA_NUM_THREADS=1)"
         assert facts["python"].startswith("3.")
         assert "400 images" in facts["data"]
+        assert facts["matrix"].startswith("unit ")
 
     def test_info_with_data_that_cannot_be_read(self, tmp_path, capsys, monkeypatch):
         monkeypatch.setenv("FASTDIGIT_DATA", str(tmp_path / "none"))

@@ -50,6 +50,18 @@ def test_rows_are_in_order_and_added_once():
     assert added(table, Entry(dated("2026-02-01"))) == table
 
 
+@pytest.mark.parametrize(
+    "content", [b"my notes, precious\n", b"label,pixel0\n", b"\x89PNG\xff\x00"]
+)
+def test_nothing_else_is_overwritten(content, tmp_path, capsys):
+    (tmp_path / "result.json").write_text(json.dumps(result(rounds=3)))
+    (tmp_path / "notes.md").write_bytes(content)
+    words = ["report", str(tmp_path / "result.json"), "--history", str(tmp_path / "notes.md")]
+    assert cli.main(words) == 1
+    assert "no record of results" in capsys.readouterr().err
+    assert (tmp_path / "notes.md").read_bytes() == content
+
+
 def test_a_result_that_was_corrected_takes_its_place():
     before = added("", Entry(dated("2026-01-01")))
     slower = copy.deepcopy(dated("2026-01-01"))

@@ -96,6 +96,32 @@ def test_callbacks_see_the_network_after_each_epoch(backend):
     np.testing.assert_array_equal(network.parameters, seen[-1])
 
 
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_what_callbacks_write_into_the_network_is_gone_on_with(backend):
+    def clear(network, history):
+        network.parameters.fill(0)
+
+    network, _ = trained(epochs=2, callbacks=[clear], backend=backend)
+    assert not network.parameters.any()
+
+    def bound(network, history):
+        np.clip(network.parameters, -0.2, 0.2, out=network.parameters)
+
+    network, history = trained(epochs=4, optimizer="adam", callbacks=[bound], backend=backend)
+    assert np.abs(network.parameters).max() == 0.2
+    assert history.loss[-1] < history.loss[0]
+
+
+def test_an_open_end_needs_no_memory():
+    def stop(network, history):
+        return len(history) == 2
+
+    for schedule in ("constant", "step", "linear", "cosine"):
+        options = {"epochs": 10**12, "schedule": schedule, "callbacks": [stop]}
+        assert len(trained(**options)[1]) == 2
+    assert len(trained(epochs=None, iterations=10**12, batch_size=None, callbacks=[stop])[1]) == 2
+
+
 def test_progress_lines(capsys):
     trained(epochs=2, progress=True, validation=digits(20, 5))
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("epoch")]
@@ -242,7 +268,8 @@ def test_patience_stops_and_restores_the_best(monitor):
     scores = [getattr(score, monitor) for score in history.validation]
     best = (np.argmin if monitor == "loss" else np.argmax)(scores)
     assert best == len(scores) - 1 - 3
-    assert network.accuracy(*held_out) == history.validation[best].accuracy
+    assert history.kept == history.validation[best]
+    assert network.accuracy(*held_out) == history.kept.accuracy
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
@@ -366,6 +393,30 @@ def test_resume_refuses_what_is_different():
         fit(network, digits(seed=1), **options, resume=history)
     with pytest.raises(ValueError, match="history of an interrupted training"):
         fit(network, digits(), **options, resume=trained()[1])
+    with pytest.raises(ValueError, match="those held out"):
+        fit(network, digits(), **options, validation=digits(9), resume=history)
+    with pytest.raises(ValueError, match="backend: 'numba', now 'numpy'"):
+        fit(network, digits(), **options, backend="numpy", resume=history)
+
+
+@pytest.mark.parametrize("batch_size", [None, 32])
+def test_interrupted_before_it_began_and_resumed(batch_size, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    network = Network(SIZES, seed=1)
+    options = {"epochs": 3, "batch_size": batch_size, "progress": False}
+    with monkeypatch.context() as during:
+        during.setattr("fastdigit.training._warm_up", interrupted)
+        with pytest.raises(KeyboardInterrupt) as raised:
+            fit(network, digits(), **options)
+    history = raised.value.history
+    assert history
+    assert len(history) == history.steps == 0
+    fit(network, digits(), **options, resume=history)
+    again = Network(SIZES, seed=1)
+    fit(again, digits(), **options)
+    np.testing.assert_array_equal(network.parameters, again.parameters)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

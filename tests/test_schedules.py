@@ -33,6 +33,17 @@ def test_every_rate_is_positive_and_the_peak_is_reached(chosen, steps, epoch):
 
 
 @pytest.mark.parametrize("name", NAMED)
+def test_any_part_is_that_of_the_whole(name):
+    chosen = schedule(name)
+    whole = rates(chosen, PEAK, 1000, 7)
+    for first, last in ((0, 1), (300, 517), (999, 1000), (5, 5)):
+        part = rates(chosen, PEAK, 1000, 7, first, last)
+        np.testing.assert_array_equal(part, whole[first:last])
+    (far,) = rates(chosen, PEAK, 10**15, 469, 10**9, 10**9 + 1)
+    assert 0 <= far <= PEAK
+
+
+@pytest.mark.parametrize("name", NAMED)
 def test_no_steps(name):
     assert rates(schedule(name), PEAK, 0, 5).shape == (0,)
 

@@ -32,16 +32,19 @@ class ArgumentError(Exception):
     """Arguments that are each right, but not together."""
 
 
-def whole(least: int) -> "Whole":
-    """Return the type of an argument that is a whole number of at least so much."""
-    return Whole(least)
+LARGEST = 2**63 - 1
+
+
+def whole(least: int, most: int = LARGEST) -> "Whole":
+    """Return the type of an argument that is a whole number within these limits."""
+    return Whole(least, most)
 
 
 class Whole:
-    """Parses a whole number that is not too small."""
+    """Parses a whole number that is neither too small nor too large."""
 
-    def __init__(self, least: int) -> None:
-        self._least = least
+    def __init__(self, least: int, most: int) -> None:
+        self._least, self._most = least, most
 
     def __call__(self, text: str) -> int:
         """Return the number."""
@@ -49,19 +52,19 @@ class Whole:
             value = int(text)
         except ValueError:
             value = self._least - 1
-        if value < self._least:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not a whole number of at least {self._least}"
+        if not self._least <= value <= self._most:
+            limits = (
+                f"from {self._least} to {self._most}"
+                if value > self._most or self._most < LARGEST
+                else f"of at least {self._least}"
             )
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {limits}")
         return value
 
 
 def seed(text: str) -> int:
     """Parse what NumPy takes as a seed."""
-    value = Whole(0)(text)
-    if value >= 2**32:
-        raise argparse.ArgumentTypeError(f"{text!r} is too large for a seed (below 2**32)")
-    return value
+    return whole(0, 2**32 - 1)(text)
 
 
 def rate(text: str) -> float:
@@ -87,10 +90,12 @@ def decay(text: str) -> float:
 
 
 def share(text: str) -> float:
-    """Parse a number from 0 to 1, which itself is too much."""
+    """Parse a number from 0 to 0.99."""
+    from fastdigit.settings import MOST_SHARE
+
     value = decay(text)
-    if value >= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share, at least 0 and less than 1")
+    if value > MOST_SHARE:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share, 0 to {MOST_SHARE}")
     return value
 
 
@@ -153,7 +158,7 @@ def add_classes(parser: argparse.ArgumentParser) -> None:
     """Add the number of outputs."""
     parser.add_argument(
         "--classes",
-        type=whole(1),
+        type=whole(1, 256),
         default=10,
         metavar="N",
         help="labels are 0 to N-1 (default: 10; EMNIST has up to 62)",
@@ -191,7 +196,12 @@ def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[str | Path | 
     OSError
         If a file cannot be written, before anything else is done.
     """
-    taken = {os.path.realpath(path): "is also read" for path in inputs if path}
+    if not any(outputs):
+        return
+    from fastdigit.data.loading import data_files
+
+    read = [file for place in inputs if place for file in data_files(place)]
+    taken = {os.path.realpath(path): "is also read" for path in read}
     for path in outputs:
         if path is None:
             continue
@@ -203,6 +213,12 @@ def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[str | Path | 
         if not os.path.exists(place) or os.path.isfile(place) or os.path.isdir(place):
             taken[place] = "is written twice"
             check_writable(path)
+
+
+def places(options: argparse.Namespace) -> list[str | None]:
+    """Return where data are read from."""
+    named = options.data or options.data_option
+    return [options.data, options.data_option, None if named else os.environ.get("FASTDIGIT_DATA")]
 
 
 def apply_threads(threads: int | None) -> None:
@@ -231,6 +247,8 @@ def load(options: argparse.Namespace, subset: str) -> "Dataset":
     """Return the data that the arguments name; without any, say what is used instead."""
     if options.data and options.data_option:
         raise ArgumentError("DATA was given twice, as an argument and as --data; give one of them")
+    if "" in (options.data, options.data_option):
+        raise ArgumentError("DATA is empty; leave it out to use the default data")
     from fastdigit.data import default_data, load_data
 
     csv = csv_options(options)

@@ -98,7 +98,8 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "--seconds",
         type=arguments.rate,
         metavar="X",
-        help="about how long to measure in all (default: two minutes for the default suites)",
+        help="about how long to measure in all, but for building contenders and the fewest rounds, "
+        "which every question takes (default: two minutes for the default suites)",
     )
     parser.add_argument(
         "--seed",
@@ -136,7 +137,7 @@ def run(options: argparse.Namespace) -> None:
     """Measure, print the tables, write the result, and fail if the baseline was faster."""
     parts = Parts()
     arguments.apply_threads(options.threads)
-    arguments.check_outputs([options.output], [options.data, options.data_option, options.baseline])
+    arguments.check_outputs([options.output], [*arguments.places(options), options.baseline])
     from fastdigit.cli import bench_table
     from fastdigit.measure import regression
     from fastdigit.measure.idle import Steal, Watch
@@ -182,7 +183,11 @@ def run(options: argparse.Namespace) -> None:
 
 def _earlier(baseline: str | None, data: dict[str, Any]) -> "Result | None":
     """Return the earlier result that the baseline names; None if it can only be a revision."""
-    if baseline is None or not Path(baseline).is_file():
+    if baseline is None:
+        return None
+    if not Path(baseline).is_file():
+        if baseline.endswith(".json"):
+            raise DataError(f"{baseline}: there is no such file to compare with")
         return None
     from fastdigit.measure.regression import checked
 

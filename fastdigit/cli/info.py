@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> None:
                 ("system", facts["system"]),
                 ("processor", cpu["model"]),
                 ("vectors", " ".join(cpu["vectors"]) or "unknown"),
+                ("matrix unit", matrix_unit_used()),
                 ("caches", ", ".join(f"{name} {size}" for name, size in cpu["caches"].items())),
                 ("cores", f"{cpu['cores_allowed']} allowed of {cpu['cores']}"),
                 ("threads", f"{available_threads()}{threads_reason(cpu['cores_allowed'])}"),
@@ -61,6 +62,15 @@ def run(options: argparse.Namespace) -> None:
     )
     if options.roofline:
         roofline.run(options)
+
+
+def matrix_unit_used() -> str:
+    """Return whether kernels use the processor's unit for products of matrices."""
+    from fastdigit.jit import matrix_unit
+
+    if matrix_unit():
+        return "AMX"
+    return "switched off" if os.environ.get("FASTDIGIT_MATRIX_UNIT") == "0" else "none to be used"
 
 
 def threads_reason(cores: int) -> str:

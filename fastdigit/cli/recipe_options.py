@@ -95,6 +95,8 @@ def chosen(options: argparse.Namespace) -> "Recipe":
         init=options.init or base.init,
         fit=dict(base.fit) | given,
     )
+    if "monitor" in given and "patience" not in recipe.fit:
+        raise arguments.ArgumentError("--monitor is about --patience; give both, or none")
     if "patience" in given and options.dev == 0:
         raise arguments.ArgumentError("--patience needs rows held out; leave --dev 0 out")
     try:
@@ -127,14 +129,19 @@ def described(recipe: "Recipe") -> str:
     rate = f"learning rate {fit.get('learning_rate', DEFAULTS['learning_rate']):g}"
     batch = fit.get("batch_size")
     if batch is None:
-        length = f"{fit.get('iterations', fit.get('epochs'))} iterations with all images"
+        count = fit.get("iterations", fit.get("epochs", 0))
+        length = f"{_several(count, 'iteration')} with all images"
     elif "iterations" in fit:
-        length = f"{fit['iterations']} iterations of {batch} images"
+        length = f"{_several(fit['iterations'], 'iteration')} of {_several(batch, 'image')}"
     else:
-        length = f"{fit.get('epochs', 10)} epochs in batches of {batch}"
+        length = f"{_several(fit.get('epochs', 10), 'epoch')} in batches of {batch}"
     rest = _without(fit, ("iterations", "epochs", "batch_size", "learning_rate"))
     others = [f"{name.replace('_', ' ')} {value}" for name, value in rest.items()]
     return ", ".join([length, rate, *others])
+
+
+def _several(count: int, thing: str) -> str:
+    return f"{count} {thing}{'s' * (count != 1)}"
 
 
 def _in_options(message: str) -> str:

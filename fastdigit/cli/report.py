@@ -93,7 +93,7 @@ def _page(result: Path, folder: Path) -> None:
         if error.name != "jinja2":
             raise
         raise DataError(
-            'the page needs jinja2; install it by: python -m pip install "fastdigit[report]"'
+            "the page needs jinja2; install it by: python -m pip install jinja2"
         ) from error
     folder.mkdir(parents=True, exist_ok=True)
     check_writable(folder / PAGE)
@@ -107,8 +107,15 @@ def _record(result: Path, table: Path) -> None:
     from fastdigit.reporting.record import added
     from fastdigit.storage import write_whole
 
-    before = table.read_text(encoding="utf-8") if table.exists() else ""
-    after = added(before, _document(result))
+    try:
+        before = table.read_text(encoding="utf-8") if table.exists() else ""
+    except UnicodeDecodeError as error:
+        raise DataError(f"{table}: this is no text, and so no record of results") from error
+    document = _document(result)
+    try:
+        after = added(before, document)
+    except DataError as error:
+        raise DataError(f"{table}: {error}") from error
     if after != before:
         write_whole(table, after.encode())
     say(f"record: {table}{'' if after != before else ' (was up to date)'}")

@@ -44,7 +44,7 @@ def check(options: argparse.Namespace) -> None:
         return
     from fastdigit.kernels import chosen
 
-    arguments.check_outputs([options.picture], [options.data, options.data_option])
+    arguments.check_outputs([options.picture], arguments.places(options))
     try:
         chosen("numba")
     except ValueError as error:

@@ -24,8 +24,8 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="train a network on digits",
         description="Train a network. By default as the notebooks do: 784-10-10, all images at "
         "once, 500 iterations at learning rate 0.1, 1,000 rows held out. With --recipe 98, 98.5, "
-        "99 or 99.3: what reaches so many per cent on MNIST. Any other option overrides its part "
-        "of the recipe.",
+        "99 or 99.3: what is meant to reach so many per cent on MNIST. Any other option overrides "
+        "its part of the recipe.",
     )
     arguments.add_data(parser)
     number = arguments.whole
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> None:
     parts = Parts()
     arguments.apply_threads(options.threads)
     arguments.check_outputs(
-        (options.save_model, options.history, options.plot), (options.data, options.data_option)
+        (options.save_model, options.history, options.plot), arguments.places(options)
     )
     recipe = recipe_options.chosen(options)
     from fastdigit import Network, fit
@@ -80,6 +80,11 @@ def run(options: argparse.Namespace) -> None:
     with parts.part("load"):
         data = arguments.load(options, "train")
         test = arguments.load(options, "test") if options.test else None
+        if test is not None and test.fingerprint == data.fingerprint:
+            raise DataError(
+                f"{data.source} holds no test images of its own, so --test would score those that "
+                "were learned from; name a folder that holds both, or leave --test out"
+            )
     with parts.part("prepare"):
         used = data if options.rows is None else data.head(options.rows)
         held_out = options.dev if options.dev is not None else recipe_options.held_out(options)
@@ -111,8 +116,10 @@ def run(options: argparse.Namespace) -> None:
         say(f"training accuracy {history.final_accuracy:.2%} of {len(train):,} images")
     elif len(history):
         say(f"training accuracy {history.accuracy[-1]:.2%} in the last epoch, as it went")
-    if history.validation:
-        say(f"held-out accuracy {history.validation[-1].accuracy:.2%} of {len(dev):,} images")
+    if history.kept is not None:
+        say(
+            f"held-out accuracy {history.kept.accuracy:.2%} of {len(dev):,} images{_since(history)}"
+        )
     if test is not None:
         with parts.part("test"):
             if test.labels is None:
@@ -146,6 +153,15 @@ def describe(
     return f"{data.summary()}\n{pairs(facts)}"
 
 
+def _since(history: "History") -> str:
+    """Return which weights were kept, if not the last ones."""
+    assert history.kept is not None
+    if history.kept.iteration == len(history):
+        return ""
+    stopped = f"stopped early, after {history.length}" if history.stopped_early else "all done"
+    return f", with the best weights, those after {history.kept.iteration} ({stopped})"
+
+
 def _rescue(options: argparse.Namespace, network: "Network", error: BaseException) -> None:
     """Save what there is when training ends early; say what is in it."""
     history: History | None = getattr(error, "history", None)
@@ -153,7 +169,8 @@ def _rescue(options: argparse.Namespace, network: "Network", error: BaseExceptio
         note("stopped before the first iteration was over; nothing is saved")
         return
     _save(options, network, history)
-    reached = f"stopped after {history.steps} whole iterations"
+    whole = f"{history.steps} whole iteration{'s' * (history.steps != 1)}"
+    reached = f"stopped after {whole}"
     if options.save_model is None:
         note(f"{reached}; the weights are lost, as --save-model was not given")
     else:
@@ -193,6 +210,7 @@ def finding(history: "History") -> str:
     # An interrupted training was not scored after its last update.
     share = history.accuracy[-1] if history.final_accuracy is None else history.final_accuracy
     reached = f"{share:.1%} of the training images"
-    if history.validation:
-        reached += f", {history.validation[-1].accuracy:.1%} of those held out"
-    return f"{reached} after {len(history)} {history.unit}s"
+    held_out = history.kept or (history.validation[-1] if history.validation else None)
+    if held_out is not None:
+        reached += f", {held_out.accuracy:.1%} of those held out"
+    return f"{reached} after {history.length}"

@@ -285,6 +285,17 @@ def draw_digits(n: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.ui
 
 
 def make_digits(n: int, seed: int = 0) -> Dataset:
-    """Draw n handwriting-like digits of 28 x 28 pixels; see `draw_digits` for the arguments."""
+    """Draw n handwriting-like digits of 28 x 28 pixels.
+
+    Parameters
+    ----------
+    n : number of images, 0 or more.
+    seed : 0 <= seed < 2**63. Image i depends on (seed, i) alone, so fewer images are a prefix.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If n or seed is no whole number or out of range.
+    """
     images, labels = draw_digits(n, seed)
     return Dataset(images, labels, source=f"built-in digits (seed {seed})")

@@ -127,6 +127,11 @@ def labels_beside(images_path: Path) -> Path:
     raise DataError(f"{images_path}: there is neither {name} nor {name}.gz beside it; {alone}")
 
 
+def is_idx_name(name: str) -> bool:
+    """Return whether MNIST's or EMNIST's files are called so."""
+    return FILE_NAME.fullmatch(name) is not None
+
+
 def find_idx(folder: Path, subset: str) -> tuple[Path, Path] | None:
     """Return the images and labels of a subset ("train" or "test") in a folder, by their names.
 

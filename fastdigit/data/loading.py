@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fastdigit.data.compressed import first_bytes, is_gzip
 from fastdigit.data.dataset import Dataset
-from fastdigit.data.idx import find_idx, labels_beside, load_idx
+from fastdigit.data.idx import find_idx, is_idx_name, labels_beside, load_idx
 from fastdigit.data.signature import describe, is_foreign
 from fastdigit.errors import DataError
 
@@ -107,8 +107,7 @@ def _load_file(
 def _choose(folder: Path, subset: str) -> Path:
     """Return the file of a folder that holds the images of a subset."""
     idx = find_idx(folder, subset)
-    names = [f"{subset}.csv", f"{subset}.csv.gz", "mnist.npz", "mnist.npz.gz"]
-    found = [folder / name for name in names if (folder / name).is_file()]
+    found = [folder / name for name in _names(subset) if (folder / name).is_file()]
     if idx is not None:
         found.append(idx[0])
     if len(found) > 1:
@@ -122,6 +121,19 @@ def _choose(folder: Path, subset: str) -> Path:
             f"(train-images-idx3-ubyte.gz and so on) in this folder; {_entries(folder)}"
         )
     return found[0]
+
+
+def data_files(place: str | os.PathLike[str]) -> list[Path]:
+    """Return the file, or the files of a folder, that `load_data` may read."""
+    path = Path(place).expanduser()
+    if not path.is_dir():
+        return [path]
+    names = {name for subset in SUBSETS for name in _names(subset)}
+    return [file for file in path.iterdir() if file.name in names or is_idx_name(file.name)]
+
+
+def _names(subset: str) -> list[str]:
+    return [f"{subset}.csv", f"{subset}.csv.gz", "mnist.npz", "mnist.npz.gz"]
 
 
 def _what_is_there(path: Path) -> str:

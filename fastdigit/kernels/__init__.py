@@ -145,7 +145,7 @@ def _check_threads(threads: int | None) -> None:
     if threads is None:
         return
     try:
-        fits = operator.index(threads) >= 1
+        fits = not isinstance(threads, bool) and operator.index(threads) >= 1
     except TypeError:
         fits = False
     if not fits:

@@ -157,7 +157,7 @@ def _train(learning_rate: float, worker: Worker, iterations: int) -> Turn:
     except DivergenceError as error:
         raise DivergenceError(
             f"contender {worker.name} diverged: {error}; try a smaller learning rate, such as "
-            f"--lr {learning_rate / 10:g}"
+            f"--lr {min(learning_rate / 10, 0.1):g}"
         ) from error
 
 

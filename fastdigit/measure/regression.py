@@ -19,6 +19,7 @@ from fastdigit.measure.result import (
     Ratio,
     Result,
     Verdict,
+    misfit,
 )
 from fastdigit.measure.suites.plan import OURS
 
@@ -107,6 +108,8 @@ def checked(document: Any, name: str, now: Mapping[str, Any]) -> Result:
             f"{name} has schema {document.get('schema')!r}, expected {SCHEMA}; run fastdigit bench "
             "of that revision again, or name the revision itself"
         )
+    if place := misfit(document) or _not_positive(document["questions"]):
+        raise DataError(f"{name} is damaged: {place} is not what fastdigit bench has written")
     if document["data"].get("fingerprint") != now["fingerprint"]:
         raise DataError(
             f"{name} was measured on other data, or on another number of --rows: "
@@ -114,6 +117,16 @@ def checked(document: Any, name: str, now: Mapping[str, Any]) -> Result:
         )
     result: Result = document  # type: ignore[assignment]
     return result
+
+
+def _not_positive(questions: list[Question]) -> str | None:
+    """Return the first ratio that is not above 0, as all have to be."""
+    for question in questions:
+        for contender in question["contenders"]:
+            ratio = contender["ratio"]
+            if ratio and min(ratio["low"], ratio["median"], ratio["high"]) <= 0:
+                return f"the ratio of {contender['name']} in {question['name']}"
+    return None
 
 
 def _since(question: Question, contender: Contender, before: Question | None, same: bool) -> Change:

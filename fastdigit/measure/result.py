@@ -5,7 +5,20 @@ README's tables and `--baseline` read it. Seconds are seconds, ratios say how ma
 shares lie in 0..1. What was not measured is None; nothing in it names a host, a user or a path.
 """
 
-from typing import Any, Literal, TypedDict
+import math
+from collections.abc import Iterable
+from functools import cache
+from types import UnionType
+from typing import (
+    Any,
+    Literal,
+    TypedDict,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 SCHEMA = 2
 """Raised when a reader of the last one would misread the next."""
@@ -145,3 +158,49 @@ class Result(TypedDict):
     roofline: dict[str, Any] | None
     """What the machine can do and what the kernels reach; see `fastdigit.measure.roofline`."""
     questions: list[Question]
+
+
+DOCUMENT = "the document"
+_hints = cache(get_type_hints)
+
+
+def misfit(value: Any, form: Any = Result, place: str = DOCUMENT) -> str | None:
+    """Return the first place where what a file held is not what a type says; None if there is none.
+
+    Parameters
+    ----------
+    value
+        As `json` returns it; what the type does not know may be there as well.
+    form
+        `Result`, or a part of it.
+    place
+        What the value is called.
+    """
+    parts: Iterable[tuple[str | int, Any]]
+    if is_typeddict(form) and isinstance(value, dict):
+        parts = _hints(form).items()
+    elif get_origin(form) is list and isinstance(value, list):
+        parts = ((i, get_args(form)[0]) for i in range(len(value)))
+    else:
+        return None if _fits(value, form) else place
+    for key, kind in parts:
+        below = str(key) if place == DOCUMENT else f"{place}.{key}"
+        if isinstance(value, dict) and key not in value:
+            return below
+        if found := misfit(value[key], kind, below):
+            return found
+    return None
+
+
+def _fits(value: Any, form: Any) -> bool:
+    kind = get_origin(form)
+    if kind in (UnionType, Union):
+        return any(misfit(value, part) is None for part in get_args(form))
+    if kind is Literal:
+        return value in get_args(form)
+    if form is float:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and math.isfinite(value)
+    if form is Any or is_typeddict(form):
+        return form is Any  # what is a dictionary has been looked into
+    return isinstance(value, kind or form)

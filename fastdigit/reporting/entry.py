@@ -1,13 +1,13 @@
 """A JSON document that may be old, damaged or hostile, read without surprises."""
 
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fastdigit.errors import DataError
 
+LARGEST = 1e300
 LONGEST = 400
 """Characters of a text that are shown, and of a name."""
 
@@ -39,14 +39,11 @@ class Entry:
 
     @property
     def number(self) -> float | None:
-        """The value if it is a finite number."""
+        """The value if it is a number that arithmetic can do something with."""
         value = self.value
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
-        try:
-            return value if math.isfinite(value) else None
-        except OverflowError:
-            return None
+        return value if -LARGEST < value < LARGEST else None
 
     @property
     def positive(self) -> float | None:

@@ -42,8 +42,13 @@ def added(table: str, document: Entry) -> str:
     Raises
     ------
     DataError
-        If the result has no date, or no time of an iteration of fastdigit.
+        If the result has no date, or no time of an iteration of fastdigit, or if the table is
+        something else.
     """
+    if table.strip() and not table.startswith(INTRODUCTION.split("\n")[0]):
+        raise DataError(
+            "this file is no record of results, and would be lost; name one that does not exist yet"
+        )
     rows = {tuple(cells(line)[:KEYS]): cells(line) for line in _body(table)}
     new = cells(_line(row(document)))
     rows[tuple(new[:KEYS])] = new
