@@ -74,12 +74,13 @@ def dots(
     x = axis(_values(rows, edge), unit)
     height = ROW * len(rows) + 8
     stretches, marks, words = [], [], []
-    if edge is not None:
-        place = x.place(edge[0])
-        stretches.append(Stretch(place, 0, place, height, "edge"))
     for number, row in enumerate(rows):
         top = ROW * number
         y = top + STRIP
+        if edge is not None:
+            # Not through the line of text.
+            place = x.place(edge[0])
+            stretches.append(Stretch(place, top + LABEL + 3, place, top + ROW, "edge"))
         look = "ours" if row.ours else "theirs"
         shown = row.name if len(row.name) <= LONGEST else f"{row.name[: LONGEST - 1]}…"
         words.append(Words(0, top + 13, shown, f"name {look}"))

@@ -105,8 +105,7 @@ def _table(asked: list[Entry]) -> Table:
         again = q["again"]["ratio"]
         rows.append(
             [
-                questions.name(q),
-                suite(q),
+                f"{suite(q)}: {questions.name(q)}",
                 f"{max((len(list(c['rounds'])) for c in timed), default=0):,}",
                 formats.share(q["noise_floor"]),
                 formats.times(again["median"]),
@@ -119,7 +118,6 @@ def _table(asked: list[Entry]) -> Table:
         )
     headings = (
         "question",
-        "suite",
         "rounds",
         "noise floor",
         "base against itself",

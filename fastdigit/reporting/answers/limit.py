@@ -7,6 +7,10 @@ from fastdigit.reporting.formats import NOTHING, Text, percent, significant
 from fastdigit.reporting.parts import Block, Chart, Missing, Note, Section, Table
 
 QUESTION = "How close to the limit?"
+BEYOND = (
+    " Beyond the limit is what does not multiply floats: pixels are bytes, and a processor's unit "
+    "for products of matrices of bytes does many of these at once."
+)
 READING = (
     "Sparse, the limit is a cycle to load, and a cycle to load and store, a row of 64 bytes for "
     "each pixel that is not 0. Dense, it is all multiply-adds with no lane left empty, or reading "
@@ -47,14 +51,13 @@ def answer(result: Entry) -> Section:
     sentence: Text = (
         f"On {_threads(best)}, the fastest iteration ({_name(best)}) reaches ",
         formats.share(best["share"]),
-        " of the limit: ",
+        " of the limit: it takes ",
         formats.seconds(best["seconds"]),
-        " where ",
+        ", and the limit of multiply-adds of floats is ",
         formats.seconds(best["limit_seconds"]),
-        f" would be possible; the nearest to its limit is {_name(nearest)} on {_threads(nearest)}, "
-        "with ",
+        f"; the most is that of {_name(nearest)} on {_threads(nearest)}, ",
         formats.share(nearest["share"]),
-        ".",
+        f".{BEYOND if (nearest['share'].number or 0.0) > 1 else ''}",
     )
     counts = sorted({i["threads"].number or 0 for i in found})
     blocks: list[Block] = [
