@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fastdigit.cli.bench_result import roofline
 from fastdigit.data import default_data
 from fastdigit.kernels.parallel import available_threads
 from fastdigit.measure.from_pytest import KEY
@@ -41,6 +42,7 @@ def pytest_benchmark_update_json(config, benchmarks, output_json):
         },
         "settings": {"command": "pytest --benchmark-only", "threads": available_threads()},
         "load_average_after": load_average(),
+        "roofline": roofline(data.head(41_000), quiet=True),
         "wall_seconds": time.perf_counter() - BEGAN,
     }
 

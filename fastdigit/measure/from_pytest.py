@@ -58,7 +58,7 @@ def from_pytest(document: Mapping[str, Any]) -> Result:
         data=run["data"],
         wall_seconds=run["wall_seconds"],
         parts={},
-        roofline=None,
+        roofline=run.get("roofline"),
         questions=questions,
     )
 
