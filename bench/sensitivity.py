@@ -87,7 +87,7 @@ def main():
     questions = []
     for number in range(options.runs):
         for kind in (SLOWED, SAME):
-            questions.append(ask(kind, number, task, options, watch, parts))
+            questions.append(compact(ask(kind, number, task, options, watch, parts)))
             print(line(questions[-1]), flush=True)
     document = result.Result(
         schema=result.SCHEMA,
@@ -158,16 +158,28 @@ def ask(kind, number, task, options, watch, parts):
     return question
 
 
+def compact(question):
+    """Keep what counted of each turn, and which were disturbed: each repetition would be 17 MB."""
+    for found in filter(None, [*question["contenders"], question["again"]]):
+        found["turns"] = {
+            "nanoseconds": [round(1e9 * turn["counted"]) for turn in found["rounds"]],
+            "disturbed": [i for i, turn in enumerate(found["rounds"]) if turn["disturbed"]],
+        }
+        found["rounds"] = []
+    return question
+
+
 def line(question):
     """Return one run in a line."""
     found = question["contenders"][1]
     if found["ratio"] is None or question["noise_floor"] is None:
         return f"{question['name']}: {found['refused'] or question['busy']}"
     ratio, paired = found["ratio"], found["ratio"]["paired"]
+    turns = len(found["turns"]["nanoseconds"])
     return (
         f"{question['name']}: {found['verdict'] or question['busy']}; ratio {ratio['median']:.3f}, "
         f"within rounds {paired['low']:.3f} to {paired['high']:.3f}, noise floor "
-        f"{question['noise_floor']:.2%}, {ratio['rounds']} of {len(found['rounds'])} rounds, "
+        f"{question['noise_floor']:.2%}, {ratio['rounds']} of {turns} rounds, "
         f"{question['parameters']['wall_seconds']:.0f} s"
     )
 
@@ -210,7 +222,8 @@ def page(document):
         "learn with the reference, and lets them take turns until the 99 % intervals are no wider "
         f"than {chosen['width']:.0%} on either side, or {chosen['seconds']} s have passed. No "
         "verdict is given where 1 lies within the interval widened by what the base differed from "
-        "itself. No run was repeated or left out.",
+        "itself. No run was repeated or left out. What counted of each turn, and which turns were "
+        "disturbed, is kept.",
         escape(RULE),
         "## Every run",
         "\n".join(f"- {escape(line(question))}" for question in questions),

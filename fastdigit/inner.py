@@ -3,8 +3,8 @@
 Numba optimises each function and turns it into machine code before it is linked into those that
 call it, where both are done again. For a function that is never called otherwise, little
 optimisation is enough beforehand, so that there is less to be linked, and no machine code at all:
-that takes a quarter off the time that a first run compiles. Custom pipelines are described in
-Numba's developer manual, "Customizing the Compiler".
+a first run compiles for less time. Custom pipelines are described in Numba's developer manual,
+"Customizing the Compiler".
 """
 
 from typing import Any
@@ -53,12 +53,13 @@ class _End(_Pass):
 
     def run_pass(self, state: Any) -> bool:
         form = state["cr"].fndesc
-        address = 0
-        name = _dynfunc.make_function(
-            form.lookup_module(), form.qualname, "", address, state["cr"].env, (state.library,)
+        nowhere = 0
+        # Callers find the function by this object, which nothing calls.
+        key = _dynfunc.make_function(
+            form.lookup_module(), form.qualname, "", nowhere, state["cr"].env, (state.library,)
         )
-        state.targetctx.insert_user_function(name, form, [state.library])
-        state["cr"] = state["cr"]._replace(cfunc=name)
+        state.targetctx.insert_user_function(key, form, [state.library])
+        state["cr"] = state["cr"]._replace(cfunc=key)
         return False
 
 

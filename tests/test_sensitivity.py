@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -24,19 +25,34 @@ def sensitivity(monkeypatch):
 def test_extra_work_is_in_proportion(sensitivity):
     images = np.ones((50, 784), np.uint8)
     task = Task(images, (np.arange(50) % 10).astype(np.uint8), (784, 10, 10), 0, 0.1, 1)
-    make = CONTENDERS["reference-f32"]
-    usual, slowed = make(task), sensitivity.Slower(task, make, 1.0)
+    make, own = CONTENDERS["reference-f32"], []
+
+    def watched(task):
+        contender = make(task)
+        step = contender.step
+
+        def timed(iterations):
+            began = time.perf_counter()
+            turn = step(iterations)
+            own.extend([time.perf_counter() - began] * iterations)
+            return turn
+
+        contender.step = timed
+        return contender
+
+    usual, slowed = make(task), sensitivity.Slower(task, watched, 1.0)
     turn = slowed.step(20)
     same = usual.step(20)
     assert turn.loss == same.loss
     assert np.array_equal(slowed.parameters(), usual.parameters())
-    without = sensitivity.Slower(task, make, 0.0).step(20)
-    assert min(turn.seconds) > 1.6 * min(without.seconds)
+    assert len(turn.seconds) == len(own) == 20
+    assert all(total >= 2 * alone for total, alone in zip(turn.seconds, own, strict=True))
 
 
 def question(kind, verdict, seconds=9.0):
     ratio = {"median": 0.95, "rounds": 20, "paired": {"median": 0.95, "low": 0.94, "high": 0.96}}
-    found = {"name": kind, "verdict": verdict, "ratio": ratio, "rounds": [None] * 30}
+    found = {"name": kind, "verdict": verdict, "ratio": ratio}
+    found["turns"] = {"nanoseconds": [1] * 30, "disturbed": []}
     return {
         "name": f"{kind}, run 1",
         "noise_floor": 0.01,
@@ -84,7 +100,10 @@ def test_command(tmp_path):
     slowed, same = document["questions"]
     assert [q["contenders"][1]["name"] for q in (slowed, same)] == ["slowed", "same"]
     for q in (slowed, same):
-        assert len(q["contenders"][1]["rounds"]) >= 20
+        turns = q["contenders"][1]["turns"]
+        assert len(turns["nanoseconds"]) >= 20
+        assert min(turns["nanoseconds"]) > 1000
+        assert set(turns["disturbed"]) <= set(range(len(turns["nanoseconds"])))
         assert q["contenders"][1]["check"]["difference"] < 1e-5
         assert q["again"]["ratio"]
     page = (tmp_path / "README.md").read_text()

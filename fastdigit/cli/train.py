@@ -117,9 +117,7 @@ def run(options: argparse.Namespace) -> None:
     elif len(history):
         say(f"training accuracy {history.accuracy[-1]:.2%} in the last epoch, as it went")
     if history.kept is not None:
-        say(
-            f"held-out accuracy {history.kept.accuracy:.2%} of {len(dev):,} images{_since(history)}"
-        )
+        say(f"held-out accuracy {history.kept.accuracy:.2%} of {len(dev):,} images{_kept(history)}")
     if test is not None:
         with parts.part("test"):
             if test.labels is None:
@@ -153,7 +151,7 @@ def describe(
     return f"{data.summary()}\n{pairs(facts)}"
 
 
-def _since(history: "History") -> str:
+def _kept(history: "History") -> str:
     """Return which weights were kept, if not the last ones."""
     assert history.kept is not None
     if history.kept.iteration == len(history):

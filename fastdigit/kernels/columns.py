@@ -56,13 +56,12 @@ def compress(
         How many may work on it.
     """
     starts = np.zeros(len(images) + 1, np.int64)
-    entries = np.zeros(0, np.int64)
-    for filling in (False, True):
-        numbers = np.array([*images.shape, filling, *columns], np.int64)
-        run(_compress, [numbers, images, starts, entries], PIECES, threads)
-        if not filling:
-            np.cumsum(starts, out=starts)
-            entries = np.empty(starts[-1], np.int64)
+    numbers = np.array([*images.shape, *columns], np.int64)
+    nothing = np.zeros(0, np.int64)
+    run(_compress, [numbers, images, starts, nothing, np.array([0])], PIECES, threads)
+    np.cumsum(starts, out=starts)
+    entries = np.empty(starts[-1], np.int64)
+    run(_compress, [numbers, images, starts, entries, np.array([1])], PIECES, threads)
     return entries, starts
 
 
@@ -72,7 +71,7 @@ def _compress(
     images: Pointer,
     starts: Pointer,
     entries: Pointer,
-    _e: Any,
+    filling: Pointer,
     _f: Any,
     _g: Any,
     piece: int,
@@ -82,12 +81,12 @@ def _compress(
 
     Counting writes them into `starts`, one place further on.
     """
-    count, features, filling = numbers[0], numbers[1], numbers[2]
-    columns = advance(numbers, 3)
+    count, features = numbers[0], numbers[1]
+    columns = advance(numbers, 2)
     for i in range(count * piece // PIECES, count * (piece + 1) // PIECES):
         row = advance(images, i * features)
         number = starts[i]
-        if filling:
+        if filling[0]:
             for quad in range(-(-features // QUAD)):
                 x = _four(row, columns, quad * QUAD, features)
                 if x:
