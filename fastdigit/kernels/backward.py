@@ -22,7 +22,7 @@ def back(
     numbers: Any,
     floats: Pointer,
     images: Pointer,
-    entries: Pointer,
+    words: Pointer,
     lists: Pointer,
     reals: Pointer,
     arrivals: Pointer,
@@ -30,11 +30,11 @@ def back(
     thread: int,
 ) -> None:
     """Compute a thread's share of the deltas of a hidden layer from those of the next layer."""
-    work = work_of(numbers, floats, images, entries, lists, reals, piece, thread)
+    work = work_of(numbers, floats, images, words, lists, reals, piece, thread)
     job = work.job
     layer, later = layer_of(work, work.number), layer_of(work, work.number + 1)
-    for number in range(shares(work, layer.blocks)):
-        share = share_of(work, layer.blocks, number)
+    for number in range(shares(work, layer)):
+        share = share_of(work, layer, number)
         rows = rows_of_share(work, share)
         begin = (share.block * job.rows + rows.first) * layer.width
         own = advance(floats, layer.deltas_at + begin)

@@ -39,15 +39,16 @@ class Job(NamedTuple):
     rows: int
     """Of a batch, filled up to whole groups of as many as a vector has lanes."""
     room: int
-    """Entries in the list of a quad of columns, for one thread's part of the batch."""
-    starts_at: int
-    """Numbers: the first entry of each image."""
-    labels_at: int
+    """Entries in the list of a quad of columns, for the rows that one thread lists."""
     used_at: int
-    order_at: int
-    """Numbers: the images of the batches of this call."""
     places_at: int
     """Numbers: which column of images of bytes is where."""
+    order_at: int
+    """Numbers: the images of the batches of this call."""
+    labels_at: int
+    starts_at: int
+    ends_at: int
+    """Numbers: their labels, and where their words begin and end; see `columns`."""
     pixels_at: int
     """Floats: that of each byte."""
     inputs_at: int
@@ -96,11 +97,13 @@ class Layer(NamedTuple):
     """(blocks of inputs, rows of the batch, input_width): outputs of the layer before, or pixels.
     """
     outputs_at: int
-    """(blocks, rows of the batch, width)"""
+    """(blocks, rows of the batch, width); of the last layer, if there are others, one such array
+    for each block of inputs, with the sums over this block."""
     deltas_at: int
-    """Derivatives of the loss by what entered the activation, in the same shape."""
+    """(blocks, rows of the batch, width): derivatives of the loss by what entered the activation.
+    """
     mask_at: int
-    """What dropout multiplies the outputs by, in the same shape."""
+    """What dropout multiplies the outputs by, in their shape."""
     weights: int
     """(blocks, rows, width), counted from `Job.weights_at`."""
     biases: int
@@ -120,7 +123,7 @@ class Work(NamedTuple):
     floats: Pointer
     images: Pointer
     """(n, features), if the job is not sparse."""
-    entries: Pointer
+    words: Pointer
     """See `columns`, if it is."""
     lists: Pointer
     """Counts and lists of each thread."""
@@ -147,7 +150,7 @@ def work_of(
     numbers: Pointer,
     floats: Pointer,
     images: Pointer,
-    entries: Pointer,
+    words: Pointer,
     lists: Pointer,
     reals: Pointer,
     piece: int,
@@ -160,7 +163,7 @@ def work_of(
     filled = min(job.batch, job.images - first)
     number = piece % job.layers
     return Work(
-        job, numbers, floats, images, entries, lists, reals, number, step, first, filled, thread
+        job, numbers, floats, images, words, lists, reals, number, step, first, filled, thread
     )
 
 
@@ -211,19 +214,33 @@ class Share(NamedTuple):
     """That of one thread, of the rows or inputs; or `ALL`."""
 
 
-@njit(inner=True)
-def shares(work: Work, blocks: int) -> int:
-    """Return how many shares each thread has of the work on so many blocks."""
-    return blocks if blocks % work.job.threads else blocks // work.job.threads
+def come_out_even(blocks: int, threads: int) -> bool:
+    """Return whether each thread has blocks of its own, and not a part of every block."""
+    return blocks % threads == 0
+
+
+_come_out_even = njit(inner=True)(come_out_even)
 
 
 @njit(inner=True)
-def share_of(work: Work, blocks: int, number: int) -> Share:
+def whole_blocks(job: Job, layer: Layer) -> bool:
+    """Return whether each thread has blocks of a layer of its own."""
+    return _come_out_even(layer.blocks, job.threads)
+
+
+@njit(inner=True)
+def shares(work: Work, layer: Layer) -> int:
+    """Return how many shares each thread has of the work on the blocks of a layer."""
+    return layer.blocks // work.job.threads if whole_blocks(work.job, layer) else layer.blocks
+
+
+@njit(inner=True)
+def share_of(work: Work, layer: Layer, number: int) -> Share:
     """Return one of a thread's shares: a block, or, where they do not come out even, a part."""
-    if blocks % work.job.threads:
-        return Share(number, work.thread)
-    whole: Any = np.int64(ALL)
-    return Share(work.thread * (blocks // work.job.threads) + number, whole)
+    if whole_blocks(work.job, layer):
+        whole: Any = np.int64(ALL)
+        return Share(work.thread * (layer.blocks // work.job.threads) + number, whole)
+    return Share(number, work.thread)
 
 
 @njit(inner=True)

@@ -24,7 +24,7 @@ BYTES = 256
 
 LATER = (
     *("sparse", "bytes", "used", "room"),
-    *("starts_at", "labels_at", "used_at", "order_at", "places_at"),
+    *("used_at", "places_at", "order_at", "labels_at", "starts_at", "ends_at"),
     *("lists_at", "threads", "batch", "images", "key"),
     *("take_in", "forward", "score", "back", "step"),
 )
@@ -125,6 +125,7 @@ class BatchMemory:
             width = lanes if few else STRIP * lanes
             blocks, padded = -(-outputs // width), whole(inputs, input_width)
             batch = blocks * rows * width
+            partial = padded // input_width if last and index > 0 else 1
             biases = size + blocks * padded * width
             layers.append(
                 Layer(
@@ -135,7 +136,7 @@ class BatchMemory:
                     width=width,
                     input_width=input_width,
                     inputs_at=inputs_at,
-                    outputs_at=places.take(batch),
+                    outputs_at=places.take(batch * partial),
                     deltas_at=places.take(batch),
                     mask_at=places.take(batch if drops and not last else 0),
                     weights=size,

@@ -13,7 +13,7 @@ from typing import Any
 
 from fastdigit.jit import njit
 from fastdigit.kernels.barrier import meet
-from fastdigit.kernels.batch import Job, Pointer, layer_at
+from fastdigit.kernels.batch import Job, Pointer, layer_at, whole_blocks
 from fastdigit.kernels.parallel import call
 from fastdigit.kernels.simd import record
 
@@ -23,7 +23,7 @@ def descend(
     numbers: Any,
     floats: Pointer,
     images: Pointer,
-    entries: Pointer,
+    words: Pointer,
     lists: Pointer,
     reals: Pointer,
     arrivals: Pointer,
@@ -38,32 +38,38 @@ def descend(
         A `batch.Job`, a `batch.Layer` for each layer, and the numbers that they point to.
     floats
         What the job points into, aligned.
-    images, entries, lists, reals
+    images, words, lists, reals
         See `batch.Work`.
     arrivals
         Counter of `barrier.meet`, 0.
     """
     job = record(Job, numbers)
-    arrays = (numbers, floats, images, entries, lists, reals, arrivals)
-    last = job.layers - 1
+    arrays = (numbers, floats, images, words, lists, reals, arrivals)
+    last, first_layer = job.layers - 1, layer_at(numbers, 0)
+    # A thread with whole blocks has its own weights and lists, and its own part of the sums of the
+    # last layer. Then it needs others only where these sums are added up, and the loss is known.
+    whole = whole_blocks(job, first_layer)
+    alone = whole and job.sparse and last < 2
     for step in range(-(-job.images // job.batch)):
         first = step * job.layers
         call(job.take_in, (*arrays, first, piece))
-        meet(arrivals, job.threads)
-        for index in range(max(last, 1)):
-            call(job.forward, (*arrays, first + index, piece))
+        if not alone:
             meet(arrivals, job.threads)
-        if last > 0:
-            call(job.forward, (*arrays, first + last, piece))
+        call(job.forward, (*arrays, first, piece))
+        for index in range(1, job.layers):
+            if index < last:
+                meet(arrivals, job.threads)
+            call(job.forward, (*arrays, first + index, piece))
+        meet(arrivals, job.threads)
         call(job.score, (*arrays, first + last, piece))
         meet(arrivals, job.threads)
         for index in range(last - 1, -1, -1):
             call(job.back, (*arrays, first + index, piece))
-            # A thread that has whole blocks goes on with its own deltas.
-            if index > 0 or layer_at(numbers, 0).blocks % job.threads:
+            if index > 0 or not whole:
                 meet(arrivals, job.threads)
         call(job.step, (*arrays, first, piece))
-        # The other layers' weights were read until here.
-        meet(arrivals, job.threads)
+        if not alone:
+            # The other layers' weights were read until here.
+            meet(arrivals, job.threads)
         for index in range(1, job.layers):
             call(job.step, (*arrays, first + index, piece))

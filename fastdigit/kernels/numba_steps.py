@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fastdigit.kernels import columns
 from fastdigit.kernels.backward import back
-from fastdigit.kernels.batch import STEPS, Job, Layer
+from fastdigit.kernels.batch import STEPS, Job, Layer, come_out_even
 from fastdigit.kernels.batch_memory import BatchMemory
 from fastdigit.kernels.descent import descend
 from fastdigit.kernels.forward import forward, take_in
@@ -81,11 +81,11 @@ class NumbaTrainer:
         features = images.shape[1]
         self._columns = columns.in_squares(features) if self._as_bytes else np.arange(features)
         if self.storage == "sparse":
-            self._entries, self._starts = columns.compress(images, self._columns, self.threads)
+            self._words, self._starts = columns.compress(images, self._columns, self.threads)
             self._used = np.flatnonzero(_with_ink(images, self._columns))
             self._images = np.zeros(0, np.uint8)
         else:
-            self._entries, self._starts = np.zeros(0, np.int64), np.zeros(0, np.int64)
+            self._words, self._starts = np.zeros(0, np.uint32), np.zeros(0, np.int64)
             self._used = np.zeros(0, np.int64)
             self._images = images
 
@@ -152,7 +152,7 @@ class NumbaTrainer:
             key=int(np.uint64(key(self._seed, epoch, DROPOUT)).view(np.int64)),
         )
         numbers = self._numbers(job, order)
-        arrays = [numbers, memory.floats, self._images, self._entries, lists, reals]
+        arrays = [numbers, memory.floats, self._images, self._words, lists, reals]
         arrays.append(np.zeros(1, np.int64))
         for place, phase in enumerate(PHASES, start=len(job) - len(PHASES)):
             numbers[place] = address_of(phase, arrays)
@@ -164,7 +164,9 @@ class NumbaTrainer:
         """Return memory for the lists of all threads, and the entries in each list."""
         if self.storage == "dense":
             return np.zeros(0, np.int64), 0
-        groups = -(-self._memory.groups // threads)
+        groups = self._memory.groups
+        if not come_out_even(self._memory.layers[0].blocks, threads):
+            groups = -(-groups // threads)
         lines = -(-groups * lanes_of(self._dtype) // columns.ENTRIES_OF_LINE)
         # An odd number of cache lines: otherwise all lists would begin in a few places of the
         # first cache, and listing took half as long again.
@@ -178,16 +180,12 @@ class NumbaTrainer:
         if job.decays:
             used = np.arange(job.columns)
         head = len(job) + len(self._memory.layers) * len(Layer._fields)
-        tables: list[npt.NDArray[Any]] = [self._starts, self._labels, used, order, self._columns]
-        places = np.cumsum([head, *(len(table) for table in tables)]).tolist()
-        job = job._replace(
-            used=len(used),
-            starts_at=places[0],
-            labels_at=places[1],
-            used_at=places[2],
-            order_at=places[3],
-            places_at=places[4],
-        )
+        tables: list[npt.NDArray[Any]] = [used, self._columns, order, self._labels[order]]
+        if job.sparse:
+            tables += [self._starts[order], self._starts[order + 1]]
+        places = np.cumsum([head, *map(len, tables)]).tolist()
+        fields = "used_at", "places_at", "order_at", "labels_at", "starts_at", "ends_at"
+        job = job._replace(used=len(used), **dict(zip(fields, places, strict=False)))
         return np.concatenate([job, *self._memory.layers, *tables]).astype(np.int64, copy=False)
 
     def _rule(self) -> tuple[float, ...]:

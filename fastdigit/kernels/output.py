@@ -8,6 +8,7 @@ from fastdigit.kernels.batch import (
     STEPS,
     Layer,
     Pointer,
+    Span,
     Work,
     layer_of,
     rows_of,
@@ -35,7 +36,7 @@ def score(
     numbers: Any,
     floats: Pointer,
     images: Pointer,
-    entries: Pointer,
+    words: Pointer,
     lists: Pointer,
     reals: Pointer,
     arrivals: Pointer,
@@ -46,9 +47,11 @@ def score(
 
     The tallies are the last of `reals`, two for each group of rows: so sums have one order.
     """
-    work = work_of(numbers, floats, images, entries, lists, reals, piece, thread)
+    work = work_of(numbers, floats, images, words, lists, reals, piece, thread)
     layer = layer_of(work, work.number)
     rows = rows_of(work, thread)
+    if work.number > 0:
+        combine(work, layer, rows)
     smoothing = reals[SMOOTHING]
     tallies = advance(reals, STEPS + 2 * -(-work.job.images // work.job.batch))
     job, classes = work.job, work.job.classes
@@ -62,8 +65,8 @@ def score(
     for first in range(rows.first, rows.last, width):
         for i in range(width):
             row = first + i
-            image = work.numbers[job.order_at + work.first_image + row] if row < work.filled else 0
-            labels[i] = work.numbers[job.labels_at + image] if row < work.filled else -1
+            place = job.labels_at + work.first_image + row
+            labels[i] = work.numbers[place] if row < work.filled else -1
         for o in range(classes):
             column = advance(work.floats, _place(work, layer, layer.outputs_at, first, o))
             for i in range(width):
@@ -93,6 +96,23 @@ def score(
             column = advance(work.floats, _place(work, layer, layer.deltas_at, first, o))
             for i in range(width):
                 column[i * layer.width] = logits[o * width + i]
+
+
+@njit(inner=True)
+def combine(work: Work, layer: Layer, rows: Span) -> None:
+    """Add up the sums over all blocks of inputs, and the biases."""
+    job, floats = work.job, work.floats
+    partial = layer.blocks * job.rows * layer.width
+    for block in range(layer.blocks):
+        biases = advance(floats, job.weights_at + layer.biases + block * layer.width)
+        begin = layer.outputs_at + block * job.rows * layer.width
+        for row in range(rows.first, rows.last):
+            z = advance(floats, begin + row * layer.width)
+            for k in range(0, layer.width, lanes(z)):
+                sums = load(z, k)
+                for inputs in range(1, layer.rows // layer.input_width):
+                    sums = add(sums, load(z, inputs * partial + k))
+                store(z, k, add(sums, load(biases, k)))
 
 
 @njit(inner=True)

@@ -10,6 +10,7 @@ from fastdigit.kernels.batch import (
     Layer,
     Pointer,
     Share,
+    Span,
     Work,
     fill_zeros,
     layer_of,
@@ -32,15 +33,18 @@ def step_pixels(work: Work, rule: Rule, share: Share) -> None:
     layer = layer_of(work, work.number)
     gradient = advance(floats, job.scratch_at + work.thread * job.scratch_size)
     deltas = advance(floats, layer.deltas_at + share.block * job.rows * layer.width)
+    first_list = work.thread if share.part == ALL else 0
+    last_list = first_list + 1 if share.part == ALL else job.threads
     columns_of_share = span_of(job.used, share.part, job.threads)
     scale = (BYTE if job.bytes else 1.0) / work.filled
     for number in range(columns_of_share.first, columns_of_share.last):
         c = work.numbers[job.used_at + number]
         fill_zeros(gradient, QUAD * layer.width)
-        for part in range(job.threads):
+        # The lists of the rows that the thread has gone through, or of all rows.
+        for lister in range(first_list, last_list):
             columns.add_gradients(
-                advance(work.lists, part * job.columns),
-                advance(work.lists, job.lists_at + part * job.columns * job.room),
+                advance(work.lists, lister * job.columns),
+                advance(work.lists, job.lists_at + lister * job.columns * job.room),
                 c,
                 job.room,
                 advance(floats, job.pixels_at),
@@ -53,24 +57,37 @@ def step_pixels(work: Work, rule: Rule, share: Share) -> None:
 
 
 @njit(inner=True)
-def step_weights(work: Work, rule: Rule, share: Share) -> None:
-    """Update a share of the weights of a layer, a tile at a time."""
+def step_weights(work: Work, rule: Rule, block: int, inputs: Span) -> None:
+    """Update the weights of some inputs of a block of units, a tile at a time."""
     job, floats = work.job, work.floats
     layer = layer_of(work, work.number)
     gradient = advance(floats, job.scratch_at + work.thread * job.scratch_size)
-    deltas = advance(floats, layer.deltas_at + share.block * job.rows * layer.width)
-    tall = NARROW_ROWS if layer.width == lanes(floats) else WIDE_ROWS
+    deltas = advance(floats, layer.deltas_at + block * job.rows * layer.width)
+    tall = rows_of_tile(work, layer)
     width = layer.input_width
-    tiles = span_of(-(-layer.inputs // tall), share.part, job.threads)
     scale = (BYTE if work.number == 0 and job.bytes else 1.0) / work.filled
-    for k in range(tiles.first * tall, tiles.last * tall, tall):
+    for k in range(inputs.first, inputs.last, tall):
         fill_zeros(gradient, tall * layer.width)
-        inputs = advance(floats, layer.inputs_at + k // width * job.rows * width + k % width)
-        multiply(inputs, 1, width, deltas, layer.width, work.filled, tall, gradient)
-        at = layer.weights + (share.block * layer.rows + k) * layer.width
+        columns = advance(floats, layer.inputs_at + k // width * job.rows * width + k % width)
+        multiply(columns, 1, width, deltas, layer.width, work.filled, tall, gradient)
+        at = layer.weights + (block * layer.rows + k) * layer.width
         change(work, rule, scale, job.decays != 0, gradient, at, tall * layer.width)
         if work.number > 0:
-            transpose(work, layer, share.block, k, tall)
+            transpose(work, layer, block, k, tall)
+
+
+@njit(inner=True)
+def rows_of_tile(work: Work, layer: Layer) -> int:
+    """Return how many inputs a tile of a layer's weights has."""
+    return NARROW_ROWS if layer.width == lanes(work.floats) else WIDE_ROWS
+
+
+@njit(inner=True)
+def inputs_of(work: Work, layer: Layer, first: int, last: int, part: int) -> Span:
+    """Return a part of some of the inputs of a layer, or all of these; whole tiles."""
+    tall = rows_of_tile(work, layer)
+    tiles = span_of(-(-(min(last, layer.inputs) - first) // tall), part, work.job.threads)
+    return Span(first + tiles.first * tall, first + tiles.last * tall)
 
 
 @njit(inner=True)
@@ -126,7 +143,7 @@ def step(
     numbers: Any,
     floats: Pointer,
     images: Pointer,
-    entries: Pointer,
+    words: Pointer,
     lists: Pointer,
     reals: Pointer,
     arrivals: Pointer,
@@ -134,15 +151,28 @@ def step(
     thread: int,
 ) -> None:
     """Update a thread's share of the parameters of a layer."""
-    work = work_of(numbers, floats, images, entries, lists, reals, piece, thread)
+    work = work_of(numbers, floats, images, words, lists, reals, piece, thread)
     rates = advance(reals, STEPS + 2 * work.step)
     rule = Rule(reals[0], reals[1], reals[2], reals[3], reals[4], reals[5], rates[0], rates[1])
-    blocks = layer_of(work, work.number).blocks
-    for number in range(shares(work, blocks)):
-        share = share_of(work, blocks, number)
+    layer = layer_of(work, work.number)
+    if work.number > 0 and work.number == work.job.layers - 1:
+        # Each thread keeps the weights of the units that it has computed.
+        hidden = layer_of(work, work.number - 1)
+        for number in range(shares(work, hidden)):
+            share = share_of(work, hidden, number)
+            first = share.block * hidden.width
+            inputs = inputs_of(work, layer, first, first + hidden.width, share.part)
+            for block in range(layer.blocks):
+                step_weights(work, rule, block, inputs)
+                if share.block == 0 and share.part in (ALL, 0):
+                    step_biases(work, rule, block)
+        return
+    for number in range(shares(work, layer)):
+        share = share_of(work, layer, number)
         if work.number == 0 and work.job.sparse:
             step_pixels(work, rule, share)
         else:
-            step_weights(work, rule, share)
+            inputs = inputs_of(work, layer, 0, layer.inputs, share.part)
+            step_weights(work, rule, share.block, inputs)
         if share.part in (ALL, 0):
             step_biases(work, rule, share.block)
