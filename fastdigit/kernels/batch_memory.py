@@ -1,5 +1,6 @@
 """The memory of mini-batch steps: where everything lies, and parameters in and out of it."""
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,7 @@ from fastdigit.kernels.activation import ACTIVATIONS
 from fastdigit.kernels.batch import Job, Layer
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.memory import PAGE, whole
-from fastdigit.kernels.parameters import views
+from fastdigit.kernels.parameters import count, views
 from fastdigit.kernels.randomness import PARTS
 from fastdigit.kernels.steps import Learning
 from fastdigit.kernels.strips import NARROW_ROWS, QUAD, STRIP, WIDE_ROWS
@@ -76,7 +77,6 @@ class BatchMemory:
     ) -> None:
         self._sizes = sizes
         self._columns = columns
-        self._places = np.argsort(columns)
         lanes = lanes_of(dtype)
         rows = whole(batch, lanes)
         self.groups = rows // lanes
@@ -111,6 +111,9 @@ class BatchMemory:
         )
         self.floats = aligned(places.taken, dtype)
         self.floats[pixels_at : pixels_at + BYTES] = np.arange(BYTES)
+        self._at, copies_at = self._parameters_at(), self._transposed_at()
+        self._copied = np.flatnonzero(copies_at >= 0)
+        self._copies_at = copies_at[self._copied]
 
     def _planned(
         self, places: Places, lanes: int, rows: int, pitch: int, inputs_at: int, drops: bool
@@ -147,43 +150,45 @@ class BatchMemory:
             size, inputs_at = biases + blocks * width, layers[-1].outputs_at
         return layers
 
+    def _parameters_at(self) -> npt.NDArray[np.int64]:
+        """Return where each of the flat parameters lies, from the first weight on."""
+        found = np.empty(count(self._sizes), np.int64)
+        weights, biases = views(found, self._sizes)
+        for index, (layer, W, b) in enumerate(zip(self.layers, weights, biases, strict=True)):
+            shape = layer.blocks, layer.rows, layer.width
+            at = layer.weights + np.arange(math.prod(shape)).reshape(shape)
+            at = at.swapaxes(1, 2).reshape(-1, layer.rows)[: layer.outputs, : layer.inputs]
+            W[:] = at if index else at[:, np.argsort(self._columns)]
+            b[:] = layer.biases + np.arange(layer.outputs)
+        return found
+
+    def _transposed_at(self) -> npt.NDArray[np.int64]:
+        """Return where else, for the way back, each of the flat parameters lies, or -1."""
+        found = np.full(count(self._sizes), -1)
+        weights, _ = views(found, self._sizes)
+        for layer, W in zip(self.layers[1:], weights[1:], strict=True):
+            shape = -(-layer.inputs // layer.input_width), -1, layer.input_width
+            size = layer.rows * layer.blocks * layer.width
+            at = (layer.transposed_at + np.arange(size)).reshape(shape).swapaxes(0, 1)
+            W[:] = at.reshape(-1, layer.rows)[: layer.outputs, : layer.inputs]
+        return found
+
     def load(self, kind: int, flat: Floats) -> None:
         """Take over flat parameters (0), or what an optimizer remembers of each (1 and 2)."""
-        first = self._kinds[kind]
-        weights, biases = views(flat, self._sizes)
-        for index, (layer, W, b) in enumerate(zip(self.layers, weights, biases, strict=True)):
-            blocks = self._weights(first, layer)
-            W_blocks = np.zeros((layer.blocks * layer.width, layer.rows), flat.dtype)
-            W_blocks[: layer.outputs, : layer.inputs] = W if index else W[:, self._columns]
-            blocks[:] = W_blocks.reshape(layer.blocks, layer.width, layer.rows).swapaxes(1, 2)
-            at = first + layer.biases
-            self.floats[at : at + layer.outputs] = b
-            if kind == 0 and index > 0:
-                self._transpose(layer, W_blocks)
-
-    def _transpose(self, layer: Layer, weights: Floats) -> None:
-        """Copy weights (outputs, inputs), filled up, to where the way back reads them."""
-        width = layer.input_width
-        at = layer.transposed_at
-        target = self.floats[at : at + weights.size].reshape(-1, len(weights), width)
-        target[:] = weights.reshape(len(weights), -1, width).swapaxes(0, 1)
+        target = self._all(kind)
+        target[:] = 0
+        target[self._at] = flat
+        if kind == 0:
+            self.floats[self._copies_at] = flat[self._copied]
 
     def unload(self, kind: int) -> Floats:
         """Return what `load` takes, as the steps have left it."""
-        first = self._kinds[kind]
-        parts = []
-        for index, layer in enumerate(self.layers):
-            W = self._weights(first, layer).swapaxes(1, 2).reshape(-1, layer.rows)
-            at = first + layer.biases
-            W = W[: layer.outputs, : layer.inputs]
-            parts += [(W if index else W[:, self._places]).ravel()]
-            parts += [self.floats[at : at + layer.outputs]]
-        return np.concatenate(parts)
+        flat: Floats = self._all(kind)[self._at]
+        return flat
 
-    def _weights(self, first: int, layer: Layer) -> Floats:
-        at = first + layer.weights
-        shape = layer.blocks, layer.rows, layer.width
-        return self.floats[at : at + layer.blocks * layer.rows * layer.width].reshape(shape)
+    def _all(self, kind: int) -> Floats:
+        """Return the weights and biases, or what is remembered of them, as the kernels see them."""
+        return self.floats[self._kinds[kind] :][: self._size]
 
     def copy(self) -> Floats:
         """Return a copy of everything."""
@@ -195,5 +200,4 @@ class BatchMemory:
 
     def finite(self) -> bool:
         """Return whether no weight is NaN or infinite."""
-        first = self._kinds[0]
-        return bool(np.isfinite(self.floats[first : first + self._size]).all())
+        return bool(np.isfinite(self._all(0)).all())

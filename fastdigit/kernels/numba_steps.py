@@ -182,7 +182,7 @@ class NumbaTrainer:
         head = len(job) + len(self._memory.layers) * len(Layer._fields)
         tables: list[npt.NDArray[Any]] = [used, self._columns, order, self._labels[order]]
         if job.sparse:
-            tables += [self._starts[order], self._starts[order + 1]]
+            tables += [self._starts[order], self._starts[1:][order]]
         places = np.cumsum([head, *map(len, tables)]).tolist()
         fields = "used_at", "places_at", "order_at", "labels_at", "starts_at", "ends_at"
         job = job._replace(used=len(used), **dict(zip(fields, places, strict=False)))

@@ -52,19 +52,22 @@ def permutation(seed: int, epoch: int, count: int) -> npt.NDArray[np.int64]:
     The shuffle of Fisher and Yates, from the end: index i changes places with one of 0..i. A word's
     upper 32 bits choose it, so every choice is equally likely to within (i + 1) / 2^32.
     """
-    i = np.arange(count, dtype=np.uint64)
-    words = mix(i * GOLDEN + key(seed, epoch, SHUFFLE))
-    partners = (words >> 32) * (i + 1) >> 32
     order = np.arange(count)
-    _exchange(order, partners.astype(np.int64))
+    # NumPy warns of numbers that wrap around where Numba is switched off.
+    with np.errstate(over="ignore"):
+        _shuffle(order, np.uint64(key(seed, epoch, SHUFFLE)))
     return order
 
 
+_mix = njit(inner=True)(mix)
+
+
 @njit()
-def _exchange(order: npt.NDArray[np.int64], partners: npt.NDArray[np.int64]) -> None:
-    """Exchange each element with its partner, from the last on."""
+def _shuffle(order: npt.NDArray[np.int64], word: np.uint64) -> None:
+    """Exchange each element with one that its own random word chooses, from the last on."""
     for i in range(len(order) - 1, 0, -1):
-        j = partners[i]
+        random = _mix(word + np.uint64(i) * np.uint64(GOLDEN))
+        j = (random >> np.uint64(32)) * np.uint64(i + 1) >> np.uint64(32)
         order[i], order[j] = order[j], order[i]
 
 
