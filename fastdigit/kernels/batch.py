@@ -37,7 +37,7 @@ class Job(NamedTuple):
     used: int
     """Quads of columns that change: where no image has ink, and nothing decays, none does."""
     rows: int
-    """Of a batch, filled up to whole groups of as many as a vector has lanes."""
+    """From a block of a batch's outputs to the next, which are more than there are images."""
     room: int
     """Entries in the list of a quad of columns, for the rows that one thread lists."""
     used_at: int
