@@ -9,7 +9,7 @@ from fastdigit.jit import njit
 from fastdigit.kernels.chunks import MOST_IN_TILE, Chunks, in_chunks, is_lit, shape_of
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.matrix import DEPTH, MOST_PRODUCTS, ROWS, TILE
-from fastdigit.kernels.parallel import PIECES
+from fastdigit.kernels.parallel import PIECES, pieces_of
 from fastdigit.kernels.simd import ALIGNMENT, pointer
 from fastdigit.kernels.similarity import similar
 
@@ -55,7 +55,8 @@ def check(images, every):
     assert shape == shape_of(images, every)._replace(counting=False)
     assert (shape.images, shape.features, shape.every) == (n, features, every)
     assert (shape.groups, shape.chunks) == (-(-n // 16), -(-features // 64))
-    assert shape.tiles == -(-n // (16 * PIECES * MOST_IN_TILE))
+    assert shape.pieces == pieces_of(shape.groups)
+    assert shape.tiles == -(-n // (16 * shape.pieces * MOST_IN_TILE))
 
     order, columns = chunks.order, chunks.columns
     np.testing.assert_array_equal(np.sort(order[:n]), np.arange(n))

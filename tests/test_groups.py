@@ -71,12 +71,12 @@ def check_entries(groups):
     columns, counts = columns_of(groups)
     of_group = np.repeat(np.arange(shape.groups), counts)
     assert shape.tile_starts == shape.columns + len(columns)
-    assert shape.entries == shape.tile_starts + PIECES * shape.tiles * (shape.pairs + 1)
+    assert shape.entries == shape.tile_starts + shape.pieces * shape.tiles * (shape.pairs + 1)
     assert len(index) == shape.entries + len(columns)
     last = 0
-    for number in range(PIECES * shape.tiles):
+    for number in range(shape.pieces * shape.tiles):
         piece, tile = divmod(number, shape.tiles)
-        ends = [shape.groups * (piece + k) // PIECES for k in (0, 1)]
+        ends = [shape.groups * (piece + k) // shape.pieces for k in (0, 1)]
         first, end = (ends[0] + (ends[1] - ends[0]) * (tile + k) // shape.tiles for k in (0, 1))
         assert first == last <= end <= first + MOST_IN_TILE
         last = end

@@ -5,7 +5,7 @@ import pytest
 
 from fastdigit.jit import njit
 from fastdigit.kernels.layout import aligned
-from fastdigit.kernels.parallel import PIECES, available_threads, run
+from fastdigit.kernels.parallel import PIECES, available_threads, pieces_of, run
 from fastdigit.kernels.simd import advance
 from fastdigit.kernels.tree import APART, BUFFERS, SUM, begin, claim, merge, new_tree
 
@@ -13,13 +13,13 @@ SIZE = 64
 
 
 @njit()
-def _fill(buffers, tree, pieces, seen, _e, _f, _g, piece, thread):
-    number = claim(tree, buffers, SIZE, thread)
+def _fill(buffers, tree, pieces, seen, count, _f, _g, piece, thread):
+    number = claim(tree, buffers, SIZE, count[0], thread)
     buffer = advance(buffers, number * SIZE)
     for k in range(SIZE):
         seen[piece] += buffer[k] != 0
         buffer[k] += pieces[piece * SIZE + k]
-    merge(tree, buffers, SIZE, piece, number)
+    merge(tree, buffers, SIZE, count[0], piece, number)
 
 
 def in_a_tree(pieces):
@@ -31,16 +31,25 @@ def in_a_tree(pieces):
 
 @pytest.mark.parametrize("threads", range(1, available_threads() + 1))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_sum_has_one_order(dtype, threads):
-    pieces = np.random.default_rng(0).normal(size=(PIECES, SIZE)).astype(dtype)
+@pytest.mark.parametrize("count", [1, 2, 4, 8, 16, 32, PIECES])
+def test_the_sum_has_one_order(dtype, count, threads):
+    pieces = np.random.default_rng(0).normal(size=(count, SIZE)).astype(dtype)
     buffers = aligned((BUFFERS, SIZE), dtype)
     buffers.fill(np.nan)  # what an earlier pass left does not count
-    tree, seen = new_tree(), np.zeros(PIECES, np.int64)
+    tree, seen = new_tree(), np.zeros(count, np.int64)
     for _ in range(20):
         begin(tree)
-        run(_fill, [buffers, tree, pieces, seen], PIECES, threads)
+        run(_fill, [buffers, tree, pieces, seen, np.array([count])], count, threads)
         np.testing.assert_array_equal(buffers[SUM], in_a_tree(pieces))
     assert not seen.any()
+
+
+@pytest.mark.parametrize(
+    ("groups", "pieces"),
+    [(0, 1), (1, 1), (47, 1), (48, 2), (95, 2), (96, 4), (1535, 32), (1536, 64), (10**6, 64)],
+)
+def test_a_piece_has_24_groups_at_least(groups, pieces):
+    assert pieces_of(groups) == pieces
 
 
 def test_one_thread_needs_few_buffers():
@@ -48,6 +57,7 @@ def test_one_thread_needs_few_buffers():
     buffers.fill(np.nan)
     tree, seen = new_tree(), np.zeros(PIECES, np.int64)
     begin(tree)
-    run(_fill, [buffers, tree, np.ones((PIECES, SIZE), "float32"), seen], PIECES, 1)
+    pieces = np.ones((PIECES, SIZE), "float32")
+    run(_fill, [buffers, tree, pieces, seen, np.array([PIECES])], PIECES, 1)
     used = np.flatnonzero(np.isfinite(buffers).all(axis=1))
     assert used.tolist() == [*range(APART - 1), SUM]

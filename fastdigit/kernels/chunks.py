@@ -17,7 +17,7 @@ from numba import types
 from fastdigit.jit import njit
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.matrix import DEPTH, ROWS, TILE
-from fastdigit.kernels.parallel import PIECES, available_threads, run
+from fastdigit.kernels.parallel import PIECES, available_threads, pieces_of, run
 from fastdigit.kernels.simd import (
     ALIGNMENT,
     advance,
@@ -51,6 +51,8 @@ class Shape(NamedTuple):
     chunks: int
     """In a group, those that are left out included."""
     groups: int
+    pieces: int
+    """Of a pass; see `parallel.pieces_of`."""
     tiles: int
     """Tiles in each piece."""
     every: int
@@ -83,12 +85,14 @@ def shape_of(images: npt.NDArray[np.uint8], every: bool) -> Shape:
     """Return the shape of images in chunks before these are counted."""
     n, features = images.shape
     groups = -(-n // ROWS)
+    pieces = pieces_of(groups)
     return Shape(
         images=n,
         features=features,
         chunks=-(-features // DEPTH),
         groups=groups,
-        tiles=max(1, -(-groups // (PIECES * MOST_IN_TILE))),
+        pieces=pieces,
+        tiles=max(1, -(-groups // (pieces * MOST_IN_TILE))),
         every=every,
         counting=True,
         numbers=groups + 1,

@@ -330,7 +330,7 @@ def learn(
     piece: int,
     thread: int,
 ) -> None:
-    """Pass one piece of the images through: a kernel of 64 pieces; see `sweep.learn`.
+    """Pass one piece of the images through: a kernel of `Shape.pieces`; see `sweep.learn`.
 
     Parameters
     ----------
@@ -345,7 +345,8 @@ def learn(
     activations = work.own
     deltas = advance(activations, job.deltas)
     gradients = advance(floats, job.gradients)
-    buffer = claim(tree, gradients, job.gradient_size, thread) if job.learning else 0
+    pieces = work.shape.pieces
+    buffer = claim(tree, gradients, job.gradient_size, pieces, thread) if job.learning else 0
     gradient = advance(gradients, buffer * job.gradient_size)
     first = layer_of(work, 0)
     loss = 0.0
@@ -374,4 +375,4 @@ def learn(
     results[2 * piece] = loss
     results[2 * piece + 1] = correct
     if job.learning:
-        merge(tree, gradients, job.gradient_size, piece, buffer)
+        merge(tree, gradients, job.gradient_size, pieces, piece, buffer)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fastdigit.kernels import digits, exact
 from fastdigit.kernels.bundles import UNITS
 from fastdigit.kernels.chunks import Shape
-from fastdigit.kernels.layout import aligned
+from fastdigit.kernels.layout import Pairs, aligned
 from fastdigit.kernels.matrix import DEPTH, ROWS, TILE, WORKSPACE
 from fastdigit.kernels.memory import Floats, Memory
 from fastdigit.kernels.parallel import Call
@@ -45,6 +45,7 @@ class ExactMemory(Memory):
         gradients: bool,
         activation: str,
     ) -> None:
+        self._columns = columns
         blocks = -(-sizes[1] // UNITS)
         # Rows of left tiles come in pairs of tiles.
         self._lefts = lefts = 2 * -(-digits.DIGITS[dtype.name] * UNITS // (2 * ROWS))
@@ -75,10 +76,6 @@ class ExactMemory(Memory):
         layer, W, _ = self._layers(self._given)[0]
         given = [self.numbers(False), self.floats, W, columns]
         self._write_digits = Call(exact.pack, given, layer.outputs, threads)
-        if gradients:
-            units = self._total()[layer.weights : layer.biases].reshape(-1, layer.rows)
-            self._weight_gradients = units[: layer.outputs]
-            self._inverse = np.argsort(columns)
 
     def right_tiles(self) -> npt.NDArray[np.int8]:
         """Return the digits of the weights as right tiles; there they are left ones."""
@@ -106,8 +103,7 @@ class ExactMemory(Memory):
         super().load(parameters)
         self._write_digits()
 
-    def _unpack(self) -> None:
-        super()._unpack()
-        _, W, _ = self._layers(self._gradient)[0]
-        np.take(self._weight_gradients, self._inverse, axis=1, out=W, mode="clip")
-        np.multiply(W, self._pixel_share(), out=W, casting="same_kind")
+    def _first(self, blocked: Floats, W: Floats) -> Pairs:
+        layer = self._layers(self._given)[0][0]
+        rows = blocked[layer.weights : layer.biases].reshape(-1, layer.rows)
+        return [(rows[: layer.outputs, np.argsort(self._columns)], W)]

@@ -245,7 +245,7 @@ def _layer_gradients(
     units = advance(floats, job.scratch + thread * job.scratch_size)
     earlier = advance(units, job.deltas)
     gradients = advance(floats, job.gradients)
-    buffer = claim(tree, gradients, job.gradient_size, thread)
+    buffer = claim(tree, gradients, job.gradient_size, PIECES, thread)
     gradient = advance(gradients, buffer * job.gradient_size)
     last = shape.groups * (piece + 1) // PIECES
     for first in range(shape.groups * piece // PIECES, last, TOGETHER):
@@ -283,4 +283,4 @@ def _layer_gradients(
             job.pitch,
             advance(gradient, layer.weights),
         )
-    merge(tree, gradients, job.gradient_size, piece, buffer)
+    merge(tree, gradients, job.gradient_size, PIECES, piece, buffer)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fastdigit.jit import njit
 from fastdigit.kernels.layout import aligned
-from fastdigit.kernels.parallel import PIECES, available_threads, run
+from fastdigit.kernels.parallel import PIECES, available_threads, pieces_of, run
 from fastdigit.kernels.pixels import COLUMNS, encode, lit
 from fastdigit.kernels.simd import advance, lanes, record
 from fastdigit.kernels.similarity import similar
@@ -42,6 +42,8 @@ class Shape(NamedTuple):
     pairs: int
     """Pairs of columns, the last one filled up."""
     groups: int
+    pieces: int
+    """Of a pass; see `parallel.pieces_of`."""
     tiles: int
     """Tiles in each piece."""
     every: int
@@ -89,12 +91,14 @@ def shape_of(images: Array, dtype: npt.DTypeLike, every: bool) -> Shape:
     n, features = images.shape
     lanes = lanes_of(dtype)
     groups = -(-n // lanes)
+    pieces = pieces_of(groups)
     return Shape(
         images=n,
         features=features,
         pairs=-(-features // COLUMNS),
         groups=groups,
-        tiles=-(-groups // (PIECES * MOST_IN_TILE)),
+        pieces=pieces,
+        tiles=-(-groups // (pieces * MOST_IN_TILE)),
         every=every,
         counting=True,
         block=lanes * COLUMNS,
@@ -141,7 +145,7 @@ def group(images: Array, every: bool, threads: int) -> Groups:
             f"{count} blocks of pixels, but they are counted in 32 bits; use fewer images"
         )
     tile_starts = shape.columns + count
-    tiles = PIECES * shape.tiles
+    tiles = shape.pieces * shape.tiles
     entries = tile_starts + tiles * (shape.pairs + 1)
     shape = shape._replace(counting=False, tile_starts=tile_starts, entries=entries)
     index = np.empty(entries + count, np.uint32)
@@ -215,8 +219,8 @@ def tile_of(shape: Any, piece: int, tile: int) -> Tile:
 
     The shape is one of this module or of `chunks`.
     """
-    first = shape.groups * piece // PIECES
-    count = shape.groups * (piece + 1) // PIECES - first
+    first = shape.groups * piece // shape.pieces
+    count = shape.groups * (piece + 1) // shape.pieces - first
     return Tile(
         first + count * tile // shape.tiles,
         first + count * (tile + 1) // shape.tiles,

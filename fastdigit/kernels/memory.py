@@ -117,8 +117,7 @@ class Memory:
         self._given = np.zeros(count(sizes), dtype)
         self._packed = self._packing()
         if gradients:
-            self._gradient = np.zeros_like(self._given)
-            self._unpacked = self._unpacking()
+            self._gradient_at, self._factors = self._unpacking()
 
     def _part(self, name: str) -> Floats:
         return self.floats[self._offsets[name] :]
@@ -140,24 +139,26 @@ class Memory:
                 pairs += weights_in_blocks(layer, blocked, W)
         return pairs
 
-    def _unpacking(self) -> list[tuple[Floats, Floats, np.float64]]:
-        """Return parts of the sum of gradients, where they go, and what they are multiplied by."""
-        total, share = self._total(), np.float64(1 / self.count)
-        found = []
-        for number, (layer, W, b) in enumerate(self._layers(self._gradient)):
-            found.append((biases_of(layer, total), b, share))
-            if number > 0 or self.FIRST_IN_BLOCKS:
-                factor = share if number > 0 else self._pixel_share()
-                found += [(part, to, factor) for part, to in weights_in_blocks(layer, total, W)]
-        return found
+    def _unpacking(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Return where the gradient of each parameter is in the sum, and its factor."""
+        places = np.arange(self._job.gradient_size)
+        at = np.empty(len(self._given), np.int64)
+        factors = np.full(len(at), 1 / self.count)
+        for number, (layer, W, b) in enumerate(self._layers(at)):
+            b[:] = biases_of(layer, places)
+            parts = weights_in_blocks(layer, places, W) if number else self._first(places, W)
+            for part, to in parts:
+                to[...] = part
+        factors[: self._sizes[0] * self._sizes[1]] = self._scale / self.count
+        return at, factors
+
+    def _first(self, blocked: Floats, W: Floats) -> Pairs:
+        """Return parts of the sum with gradients by the first layer's weights, and of these."""
+        return weights_in_blocks(self._layers(self._given)[0][0], blocked, W)
 
     def _total(self) -> Floats:
         """Return the sum of the gradients of all pieces, after a pass."""
         return self.floats[self._offsets["gradients"] + SUM * self._job.gradient_size :]
-
-    def _pixel_share(self) -> np.float64:
-        """Return what the gradient of the weights of pixels is multiplied by."""
-        return np.float64(self._scale / self.count)
 
     def numbers(self, learning: bool) -> npt.NDArray[np.int64]:
         """Return what `sweep.work_of` reads."""
@@ -172,10 +173,7 @@ class Memory:
 
     def gradient(self) -> Floats:
         """Return the gradient of the mean loss that the last pass left, flat."""
-        self._unpack()
-        return self._gradient.copy()
-
-    def _unpack(self) -> None:
+        gradient: Floats = np.take(self._total(), self._gradient_at, mode="clip")
         # The factors are float64, so each product is rounded once for all.
-        for source, target, factor in self._unpacked:
-            np.multiply(source, factor, out=target, casting="same_kind")
+        np.multiply(gradient, self._factors, out=gradient, casting="same_kind")
+        return gradient

@@ -88,12 +88,13 @@ class NumbaObjective:
         self._labels[:] = problem.labels[order]
         # Images that only fill up the last group do not count.
         self._labels[len(images) :] = -1
-        self._results = np.zeros((PIECES, 2))
+        pieces = self._images.shape.pieces
+        self._results = np.zeros((pieces, 2))
         memory = self._memory
         given = [memory.floats, self._images.blocks, self._images.index]
         given += [self._labels, self._results, memory.tree]
         self._passes = [
-            Call(kernel, [memory.numbers(learning), *given], PIECES, self.threads)
+            Call(kernel, [memory.numbers(learning), *given], pieces, self.threads)
             for learning in (False, True)
         ]
 

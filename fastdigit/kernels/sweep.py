@@ -1,9 +1,9 @@
 """One pass over all images: forward, loss and accuracy, and, while learning, backward.
 
-The images are cut into 64 pieces, wherever and by however many threads they are worked on. Each
-piece adds up its own loss and gradient, tile by tile and group by group, and the pieces are
-combined in a fixed tree: so every sum has one order, and the result the same bits at any number
-of threads.
+The images are cut into pieces, 64 at most, wherever and by however many threads they are worked on.
+Each piece adds up its own loss and gradient, tile by tile and group by group, and the pieces are
+combined in a fixed tree: so every sum has one order, and the result the same bits at any number of
+threads.
 """
 
 from typing import Any, NamedTuple
@@ -230,7 +230,7 @@ def learn(
     piece: int,
     thread: int,
 ) -> None:
-    """Pass one piece of the images through: a kernel of 64 pieces.
+    """Pass one piece of the images through: a kernel of `Shape.pieces`.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def learn(
     labels
         (groups * lanes,) floats; those of images that do not count are negative.
     results
-        (64, 2) float64: receives the loss and the number of right answers of the piece.
+        (pieces, 2) float64: receives the loss and the number of right answers of the piece.
     tree
         See `tree`.
     """
@@ -253,7 +253,8 @@ def learn(
     activations = advance(floats, job.scratch + thread * job.scratch_size)
     deltas = advance(activations, job.deltas)
     gradients = advance(floats, job.gradients)
-    buffer = claim(tree, gradients, job.gradient_size, thread) if job.learning else 0
+    pieces = work.shape.pieces
+    buffer = claim(tree, gradients, job.gradient_size, pieces, thread) if job.learning else 0
     gradient = advance(gradients, buffer * job.gradient_size)
     first = layer_of(work, 0)
     loss = 0.0
@@ -289,4 +290,4 @@ def learn(
     results[2 * piece] = loss
     results[2 * piece + 1] = correct
     if job.learning:
-        merge(tree, gradients, job.gradient_size, piece, buffer)
+        merge(tree, gradients, job.gradient_size, pieces, piece, buffer)

@@ -1,6 +1,6 @@
 """Sums of pieces, combined in a fixed tree, in as little memory as can be.
 
-Each of the 64 pieces of a pass adds up a sum of its own, and whichever thread is second to finish
+Each piece of a pass, 64 at most, adds up a sum of its own, and whichever thread is second to finish
 one of two neighbours adds the two up: one fixed order, without one thread waiting for another. Of
 the two buffers one is free then, and the next piece begins in it: a few buffers, which stay in a
 near cache, do for all pieces. With a buffer for each piece, the gradients of a small network, 2 MB
@@ -39,10 +39,10 @@ def begin(tree: npt.NDArray[np.int64]) -> None:
 
 
 @njit(inner=True)
-def claim(tree: Pointer, buffers: Pointer, size: int, thread: int) -> int:
+def claim(tree: Pointer, buffers: Pointer, size: int, pieces: int, thread: int) -> int:
     """Return the number of a free buffer, of (65, size), filled with zeros, and take it."""
-    number = thread * APART % PIECES
-    while not clear_bits(advance(tree, FREE), 1 << number) >> number & 1:
+    number = thread * APART % PIECES if pieces > 1 else SUM
+    while number != SUM and not clear_bits(advance(tree, FREE), 1 << number) >> number & 1:
         number = (number + 1) % PIECES
     buffer = advance(buffers, number * size)
     zero = splat(buffers, 0.0)
@@ -52,20 +52,20 @@ def claim(tree: Pointer, buffers: Pointer, size: int, thread: int) -> int:
 
 
 @njit(inner=True)
-def merge(tree: Pointer, buffers: Pointer, size: int, piece: int, number: int) -> None:
+def merge(tree: Pointer, buffers: Pointer, size: int, pieces: int, piece: int, number: int) -> None:
     """Add the sum of a piece, in the buffer of this number, to those of its neighbours."""
     width = 1
-    pair = PIECES
-    while width < PIECES:
+    pair = pieces
+    while width < pieces:
         # The pairs of pieces come first, then the pairs of these, and so on.
         own = piece // width
-        pair -= PIECES // (2 * width)
+        pair -= pieces // (2 * width)
         tree[PLACES + own * width] = number
         if count_up(advance(tree, pair + own // 2)) % 2 == 0:
             return
         other = tree[PLACES + (own ^ 1) * width]
         mine, theirs = advance(buffers, number * size), advance(buffers, other * size)
-        both = advance(buffers, SUM * size) if 2 * width == PIECES else mine
+        both = advance(buffers, SUM * size) if 2 * width == pieces else mine
         # Which of the two is added to which is the same, bit for bit.
         for k in range(0, size, lanes(buffers)):
             store(both, k, add(load(mine, k), load(theirs, k)))
