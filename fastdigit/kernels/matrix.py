@@ -201,66 +201,85 @@ def _has_dots() -> bool:
     return "avx512vnni" in compiled_features()
 
 
-_KEPT = ROWS if _has_dots() else 2 * ROWS
+AT_ONCE = ROWS if _has_dots() else 4
+"""Rows of sums that stay in registers together. Of fewer than 10, each would wait for itself."""
+
+
+def _kind_of_sums() -> Any:
+    return types.UniTuple(Vector(types.int32), AT_ONCE)
+
+
+def _rows(builder: Any, start: Any) -> list[Any]:
+    start = builder.bitcast(start, _WORDS.as_pointer())
+    return [builder.gep(start, [ir.IntType(64)(row)]) for row in range(AT_ONCE)]
 
 
 @operation
-def _rows(typing: Any, right: Any) -> Any:
-    """Return the rows of a right tile, as `_add_dots` needs them."""
-    rows = types.UniTuple(Vector(types.int32), _KEPT)
+def _load_sums(typing: Any, start: Any) -> Any:
+    """Return some rows of sums."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        values = []
-        for row in range(ROWS):
-            place = builder.gep(arguments[0], [ir.IntType(64)(row * DEPTH)])
-            value = read(builder, place, _WORDS)
-            if _has_dots():
-                values.append(value)
-            else:
-                halves = _halves(builder, value, right.dtype == types.int8)
-                values += [builder.bitcast(half, _WORDS) for half in halves]
-        return context.make_tuple(builder, rows, values)
+        rows = [builder.load(row, align=ALIGNMENT) for row in _rows(builder, arguments[0])]
+        return context.make_tuple(builder, _kind_of_sums(), rows)
 
-    return rows(right), generate
-
-
-TOGETHER = 4
-"""Rows of a left tile that are multiplied at a time: each sum waits for the product before."""
+    return _kind_of_sums()(start), generate
 
 
 @operation
-def _add_dots(typing: Any, sums: Any, left: Any, pitch: Any, rows: Any) -> Any:
-    """Add to rows of sums those of a left tile times a right one, of which `_rows` are given."""
+def _store_sums(typing: Any, start: Any, sums: Any) -> Any:
+    """Write these rows of sums."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        start, left_row, pitch, rows = arguments
-        signed = left.dtype == types.int8
-        places, totals, lefts = [], [], []
-        for row in range(TOGETHER):
-            place = builder.bitcast(start, _WORDS.as_pointer())
-            places.append(builder.gep(place, [ir.IntType(64)(row)]))
-            totals.append(builder.load(places[-1], align=ALIGNMENT))
-            lefts.append(builder.bitcast(left_row, ir.IntType(32).as_pointer()))
-            left_row = builder.gep(left_row, [pitch])
-        for k in range(DEPTH // 4):
-            for row, words in enumerate(lefts):
-                word = builder.load(builder.gep(words, [ir.IntType(64)(k)]), align=1)
-                word = splatted(builder, word, ROWS)
-                if _has_dots():
-                    right = builder.extract_value(rows, k)
-                    sides = (right, word) if signed else (word, right)
-                    given = [totals[row], *(builder.bitcast(side, _BYTES) for side in sides)]
-                    name = "llvm.x86.avx512.vpdpbusd.512"
-                    totals[row] = _called(builder, name, _WORDS, given)
-                    continue
-                for number, half in enumerate(_halves(builder, word, signed)):
-                    right = builder.bitcast(builder.extract_value(rows, 2 * k + number), _HALVES)
-                    totals[row] = builder.add(totals[row], _products(builder, half, right))
-        for place, total in zip(places, totals, strict=True):
-            builder.store(total, place, align=ALIGNMENT)
+        for number, row in enumerate(_rows(builder, arguments[0])):
+            builder.store(builder.extract_value(arguments[1], number), row, align=ALIGNMENT)
         return context.get_dummy_value()
 
-    return types.none(sums, left, types.int64, rows), generate
+    return types.none(start, sums), generate
+
+
+@operation
+def _is_lit(typing: Any, row: Any) -> Any:
+    """Return whether any byte of a row of a right tile is not 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide = ir.VectorType(ir.IntType(64), DEPTH // 8)
+        found = builder.icmp_unsigned(
+            "!=", read(builder, arguments[0], wide), ir.Constant(wide, None)
+        )
+        bits = builder.bitcast(found, ir.IntType(wide.count))
+        return builder.icmp_unsigned("!=", bits, bits.type(0))
+
+    return types.boolean(row), generate
+
+
+@operation
+def _add_dots(typing: Any, sums: Any, left: Any, pitch: Any, right: Any) -> Any:
+    """Return rows of sums plus a column of words of a left tile times a row of a right one."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        sums, place, pitch, row = arguments
+        signed = left.dtype == types.int8
+        rights = [read(builder, row, _WORDS)]
+        if not _has_dots():
+            rights = _halves(builder, rights[0], right.dtype == types.int8)
+        totals = []
+        for number in range(AT_ONCE):
+            total = builder.extract_value(sums, number)
+            word = builder.load(builder.bitcast(place, _WORDS.element.as_pointer()), align=1)
+            place = builder.gep(place, [pitch])
+            word = splatted(builder, word, ROWS)
+            if _has_dots():
+                sides = (rights[0], word) if signed else (word, rights[0])
+                given = [total, *(builder.bitcast(side, _BYTES) for side in sides)]
+                total = _called(builder, "llvm.x86.avx512.vpdpbusd.512", _WORDS, given)
+            else:
+                lefts = _halves(builder, word, signed)
+                for one, other in zip(lefts, rights, strict=True):
+                    total = builder.add(total, _products(builder, one, other))
+            totals.append(total)
+        return context.make_tuple(builder, signature.args[0], totals)
+
+    return sums(sums, left, types.int64, right), generate
 
 
 @njit(inner=True)
@@ -276,9 +295,14 @@ def _clear_vectors(space: Pointer) -> None:
 
 @njit(inner=True)
 def _add_product(sums: Pointer, left: Pointer, pitch: int, right: Pointer) -> None:
-    rows = _rows(right)
-    for m in range(0, ROWS, TOGETHER):
-        _add_dots(advance(sums, m * ROWS), advance(left, m * pitch), pitch, rows)
+    for m in range(0, ROWS, AT_ONCE):
+        totals = _load_sums(advance(sums, m * ROWS))
+        for k in range(0, DEPTH, 4):
+            row = advance(right, k * ROWS)
+            # In lit chunks, a third of the rows are 0.
+            if _is_lit(row):
+                totals = _add_dots(totals, advance(left, m * pitch + k), pitch, row)
+        _store_sums(advance(sums, m * ROWS), totals)
 
 
 @njit(inner=True)
