@@ -29,6 +29,7 @@ Pointer = Any
 """To elements of one type, in compiled code."""
 
 MOST_FEATURES = 2**24
+"""The list of each quad has room for a whole batch: for more columns it would take gigabytes."""
 ROWS_AHEAD = 4
 """Images between the one that is fetched into the cache and the one that is listed: their order is
 random, and so are their places in memory."""

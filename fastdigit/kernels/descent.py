@@ -1,9 +1,10 @@
 """Mini-batch steps: forward, backward and update of one batch after another, in one compiled call.
 
-All threads go through the same phases and meet after each. What they divide among them are blocks
-of units, whose weights, gradients and optimizer's memory then stay in the caches of one thread; or,
-where the blocks do not come out even, rows of the batch. Every sum is formed by one thread in one
-order, whichever thread that is: so the weights have the same bits at any number of threads.
+All threads go through the same phases, and meet where one reads what others have written. What they
+divide among them are blocks of units, whose weights, gradients and optimizer's memory then stay in
+the caches of one thread; or, where the blocks do not come out even, rows of the batch. Every sum is
+formed by one thread in one order, whichever thread that is: so the weights have the same bits at
+any number of threads.
 
 The phases are kernels of their own, called by address: in one function the compiler would take
 twice as long over them.
@@ -69,7 +70,7 @@ def descend(
                 meet(arrivals, job.threads)
         call(job.step, (*arrays, first, piece))
         if not alone:
-            # The other layers' weights were read until here.
+            # The other layers' weights, and what `take_in` writes, were read until here.
             meet(arrivals, job.threads)
         for index in range(1, job.layers):
             call(job.step, (*arrays, first + index, piece))

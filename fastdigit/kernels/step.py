@@ -68,8 +68,8 @@ def step_weights(work: Work, rule: Rule, block: int, inputs: Span) -> None:
     scale = (BYTE if work.number == 0 and job.bytes else 1.0) / work.filled
     for k in range(inputs.first, inputs.last, tall):
         fill_zeros(gradient, tall * layer.width)
-        columns = advance(floats, layer.inputs_at + k // width * job.rows * width + k % width)
-        multiply(columns, 1, width, deltas, layer.width, work.filled, tall, gradient)
+        source = advance(floats, layer.inputs_at + k // width * job.rows * width + k % width)
+        multiply(source, 1, width, deltas, layer.width, work.filled, tall, gradient)
         at = layer.weights + (block * layer.rows + k) * layer.width
         change(work, rule, scale, job.decays != 0, gradient, at, tall * layer.width)
         if work.number > 0:
