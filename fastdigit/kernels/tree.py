@@ -41,6 +41,7 @@ def begin(tree: npt.NDArray[np.int64]) -> None:
 @njit(inner=True)
 def claim(tree: Pointer, buffers: Pointer, size: int, pieces: int, thread: int) -> int:
     """Return the number of a free buffer, of (65, size), filled with zeros, and take it."""
+    # A piece that has no neighbour begins where the sum of all is looked for.
     number = thread * APART % PIECES if pieces > 1 else SUM
     while number != SUM and not clear_bits(advance(tree, FREE), 1 << number) >> number & 1:
         number = (number + 1) % PIECES
