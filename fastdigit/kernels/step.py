@@ -167,7 +167,8 @@ def step(
                 if share.block == 0 and share.part in (ALL, 0):
                     step_biases(work, rule, block)
         return
-    for number in range(shares(work, layer)):
+    # Back from the last block: its weights were read last, and those of the first are needed next.
+    for number in range(shares(work, layer) - 1, -1, -1):
         share = share_of(work, layer, number)
         if work.number == 0 and work.job.sparse:
             step_pixels(work, rule, share)
