@@ -45,9 +45,9 @@ PARTS = DEPTH // ROWS
 """Right tiles that a chunk is turned into."""
 AHEAD = 8
 """Chunks between the one that is fetched into the nearest cache and the one that is multiplied."""
-LINES = 5
-"""Lines of the next tile that are fetched into a near cache for every two corners that are turned.
-Without them, the way forward waits for memory two thirds of its time."""
+LINES = 2 * CORNER // ALIGNMENT
+"""Lines of the next tile that are fetched into a near cache for every two corners that are turned:
+as many as these have. Without them, the way forward waits for memory two thirds of its time."""
 
 
 class Digits(NamedTuple):
@@ -72,6 +72,8 @@ class Digits(NamedTuple):
     """(two, lefts) products."""
     found: int
     """(groups, chunks): the numbers of the chunks of a tile."""
+    lit: int
+    """(fours of groups,): the numbers of those that have a chunk."""
     row: int
     """A row of weights in the order of the columns."""
     room: int
@@ -263,6 +265,7 @@ def add_weight_gradients_exact(
     chunks, lefts = work.shape.chunks, work.digits.lefts
     layer = layer_of(work, 0)
     fours = -(-groups // TOGETHER)
+    lit = view(advance(work.own, work.digits.lit), np.int32)
     deltas = view(advance(work.own, work.digits.deltas), np.int8)
     turned = view(advance(work.own, work.digits.turned), np.uint8)
     turned_too = advance(turned, fours * TILE)
@@ -270,26 +273,31 @@ def add_weight_gradients_exact(
     sums = view(advance(work.own, work.digits.sums), np.int32)
     size = lefts * ROWS * ROWS
     for chunk in range(chunks):
+        count = find_fours(found, chunk, chunks, fours, lit)
+        if count == 0:
+            continue
         for part in range(0, PARTS, 2):
-            lit = np.int64(0)
-            for k in range(groups):
-                number = np.int64(found[k * chunks + chunk])
-                lit |= number
-                at = k * TILE // TOGETHER
-                for line in range(LINES):
-                    prefetch_for_later(advance(ahead, line * ALIGNMENT))
-                ahead = advance(ahead, LINES * ALIGNMENT)
-                corner = advance(blocks, number * TILE + part * CORNER)
-                turn(corner, advance(turned, at))
-                turn(advance(corner, CORNER), advance(turned_too, at))
-            if lit == 0:
-                continue
             for block in range(layer.blocks):
                 left = advance(deltas, block * fours * lefts * TILE)
                 for first in range(0, lefts, 2):
                     clear(space)
-                    for k in range(fours):
-                        own = advance(left, (k * lefts + first) * TILE)
+                    # Each four is turned while the one before is multiplied.
+                    turning = block + first == 0
+                    for k in range(-1 if turning else 0, count):
+                        if turning and k + 1 < count:
+                            for g in range(TOGETHER):
+                                group = np.int64(lit[k + 1]) * TOGETHER + g
+                                for line in range(LINES):
+                                    prefetch_for_later(advance(ahead, line * ALIGNMENT))
+                                ahead = advance(ahead, LINES * ALIGNMENT)
+                                number = np.int64(found[group * chunks + chunk])
+                                corner = advance(blocks, number * TILE + part * CORNER)
+                                at = (k + 1) * TILE + g * TILE // TOGETHER
+                                turn(corner, advance(turned, at))
+                                turn(advance(corner, CORNER), advance(turned_too, at))
+                        if k < 0:
+                            continue
+                        own = advance(left, (np.int64(lit[k]) * lefts + first) * TILE)
                         multiply(
                             space,
                             own,
@@ -303,6 +311,20 @@ def add_weight_gradients_exact(
                 column = chunk * DEPTH + part * ROWS
                 add_products(work, block, sums, advance(gradient, column))
                 add_products(work, block, advance(sums, size), advance(gradient, column + ROWS))
+
+
+@njit(inner=True)
+def find_fours(found: Pointer, chunk: int, chunks: int, fours: int, lit: Pointer) -> int:
+    """Note the fours of groups of a tile of which any has this chunk, and return how many do."""
+    count = 0
+    for k in range(fours):
+        any_has = np.int64(0)
+        for g in range(k * TOGETHER, (k + 1) * TOGETHER):
+            any_has |= np.int64(found[g * chunks + chunk])
+        lit[count] = k
+        if any_has:
+            count += 1
+    return count
 
 
 @njit(inner=True)

@@ -57,6 +57,7 @@ class ExactMemory(Memory):
             "turned": 2 * fours * tile,
             "sums": 2 * lefts * tile,
             "found": fours * exact.TOGETHER * shape.chunks,
+            "lit": fours,
             "row": shape.chunks * DEPTH,
             "room": ROWS,
             "space": WORKSPACE,
