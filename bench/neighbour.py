@@ -23,7 +23,7 @@ import psutil
 
 import fastdigit as fd
 from fastdigit.data import default_data
-from fastdigit.kernels import Problem, objective
+from fastdigit.kernels import Learning, Problem, objective
 from fastdigit.measure.machine import machine
 from fastdigit.reporting.tables import escape, markdown_table, text_table
 from fastdigit.storage import write_whole
@@ -34,7 +34,8 @@ QUIET = 0.1
 LIMIT = 1.1
 """How many times the time of one thread all threads may take beside a busy process."""
 SETTLE = 0.1
-WARM_UP = 3
+TOGETHER = 10
+"""Iterations in a call of the kernels, as in training."""
 
 
 def main():
@@ -93,11 +94,11 @@ def play(losses, parameters, options):
         with neighbour() if busy else alone() as beside:
             for threads in random.sample(list(losses), len(losses)):
                 await_quiet(beside, options.patience)
-                gradient = losses[threads].gradient
-                for _ in range(WARM_UP):
-                    gradient(parameters)
+                loss = losses[threads]
+                timed(loss, parameters)
                 before = clock(beside)
-                seconds = [timed(gradient, parameters) for _ in range(options.iterations)]
+                calls = -(-options.iterations // TOGETHER)
+                seconds = [timed(loss, parameters) for _ in range(calls)]
                 turns.append(
                     {
                         "threads": threads,
@@ -109,10 +110,12 @@ def play(losses, parameters, options):
     return turns
 
 
-def timed(gradient, parameters):
+def timed(loss, parameters):
+    """Return the seconds of an iteration, in a call that leaves the parameters as they are."""
+    rates = np.zeros(TOGETHER)
     started = time.perf_counter()
-    gradient(parameters)
-    return time.perf_counter() - started
+    loss.descend(parameters, [], Learning(), rates, 0)
+    return (time.perf_counter() - started) / TOGETHER
 
 
 @contextmanager
@@ -204,8 +207,9 @@ def page(document, table):
         f"One full-batch iteration of {'-'.join(map(str, settings['sizes']))} in "
         f"{settings['dtype']} on {settings['images']:,} images ({escape(settings['data'])}, "
         f"{settings['storage']}), on one thread and on {settings['threads']}. The ratio is that of "
-        f"medians of {settings['iterations']} iterations, in {kept} of {len(document['rounds'])} "
-        f"rounds; in the others, processes of other people took more than {QUIET} of a processor.",
+        f"medians of {settings['iterations']} iterations, {TOGETHER} in a call, in {kept} of "
+        f"{len(document['rounds'])} rounds; in the others, processes of other people took more "
+        f"than {QUIET} of a processor.",
         "",
         markdown_table(*table) if table else "No round was quiet, so there is no result.",
         "",

@@ -10,14 +10,15 @@ import numpy.typing as npt
 from fastdigit import optimizers
 from fastdigit.history import History
 from fastdigit.kernels import Objective, Score, check_parameters
-from fastdigit.kernels.parameters import views
-from fastdigit.kernels.reference import penalty_gradient
 from fastdigit.network import Network
 from fastdigit.schedules import rates
 from fastdigit.settings import Settings
 from fastdigit.watch import STUCK_AFTER, Told, Watch, diverged, warn_if_stuck
 
 Floats = npt.NDArray[Any]
+
+PIECE = 0.05
+"""Seconds that a call of the kernels should take: Ctrl-C and progress wait for its end."""
 
 
 class FullBatch:
@@ -38,65 +39,88 @@ class FullBatch:
         self._network = network
         self._loss = loss
         self._settings = settings
+        self._learning = settings.learning(network.activation)
         self.steps, _ = settings.steps(1)
         self._remembered = optimizers.state(settings.optimizer, network.parameters)
+        self._at_once = 1
+        """Iterations in a call of the kernels."""
 
-    def run(self, history: History, watch: Watch, told: Told, shown: Callable[[], None]) -> None:
-        """Make the updates that are left; `shown` is called after each."""
-        arrays = [self._network.parameters, *self._remembered]
-        whole = [array.copy() for array in arrays]
-
-        def go_back() -> None:
-            for array, before in zip(arrays, whole, strict=True):
-                array[:] = before
-
-        for iteration in range(history.steps, self.steps):
+    def run(
+        self, history: History, watch: Watch, told: Told | None, shown: Callable[[], None]
+    ) -> None:
+        """Make the updates that are left; `shown` is called after some, `told` after each."""
+        # Where a call begins, and where the last one began whose first loss was finite.
+        start = sound = self._copy(history.steps)
+        while history.steps < self.steps:
             if watch.score(self._network.parameters, history):
                 history.stopped_early = True
                 return
-            started = time.perf_counter()
-            score, gradient = self._loss.gradient(self._network.parameters)
-            if not np.isfinite(score.loss):
-                go_back()
-                raise diverged(history, self._settings)
-            for array, before in zip(arrays, whole, strict=True):
-                before[:] = array
+            first = history.steps
+            count = 1 if told else self._most(first, watch.records_to_score(history))
+            start = self._copy(first)
+            began = time.perf_counter()
             try:
-                self._update(gradient, iteration)
-                history.record(*score, time.perf_counter() - started)
-                history.steps = len(history)
-            except KeyboardInterrupt:
-                # An update without its record is no whole iteration.
-                if len(history) == iteration:
-                    go_back()
+                scores = self._descend(first, count)
+                each = (time.perf_counter() - began) / count
+                finite = [np.isfinite(score.loss) for score in scores]
+                if all(finite):
+                    history.extend(scores, each)
+                    history.steps = len(history)
+            except BaseException:
+                # Updates without their records are no whole iterations.
+                if len(history) == first:
+                    self._paste(start)
                 history.steps = len(history)
                 raise
+            if not all(finite):
+                good = finite.index(False)
+                self._go_back(start if good else sound, first + good)
+                history.extend(scores[:good], each)
+                history.steps = len(history)
+                raise diverged(history, self._settings)
+            sound = start
+            self._at_once = max(1, round(PIECE / max(each, 1e-6)))
             if history.steps == STUCK_AFTER:
-                warn_if_stuck(self._network.sizes[-1], history, self._settings.learning_rate)
+                classes, rate = self._network.sizes[-1], self._settings.learning_rate
+                warn_if_stuck(classes, history, rate)
             shown()
-            if told():
+            if told and told():
                 return
         if not np.isfinite(self._network.parameters).all():
-            go_back()
+            self._go_back(sound, self.steps)
             raise diverged(history, self._settings)
+
+    def _most(self, first: int, records: int) -> int:
+        """Return how many updates to make in a call before someone has to look at the weights."""
+        marks = first + records, STUCK_AFTER, self.steps
+        return min(self._at_once, *(mark - first for mark in marks if mark > first))
+
+    def _descend(self, first: int, count: int) -> list[Score]:
+        """Make so many updates, the first of this number, and return the scores before them."""
+        chosen = self._settings
+        found = rates(chosen.schedule, chosen.learning_rate, self.steps, 1, first, first + count)
+        arguments = self._network.parameters, self._remembered, self._learning, found, first
+        return self._loss.descend(*arguments)
+
+    def _copy(self, steps: int) -> tuple[int, list[Floats]]:
+        """Return how many updates were made, and copies of what they have led to."""
+        return steps, [array.copy() for array in (self._network.parameters, *self._remembered)]
+
+    def _paste(self, copied: tuple[int, list[Floats]]) -> None:
+        arrays = [self._network.parameters, *self._remembered]
+        for array, before in zip(arrays, copied[1], strict=True):
+            array[:] = before
+
+    def _go_back(self, sound: tuple[int, list[Floats]], bad: int) -> None:
+        """Return to the last weights with a finite loss: those before this update were not."""
+        self._paste(sound)
+        again = bad - 1 - sound[0]
+        if again > 0:
+            self._descend(sound[0], again)
 
     def score(self) -> Score:
         """Return how good the network is on the training images now."""
         return self._loss.evaluate(self._network.parameters)
-
-    def _update(self, gradient: Floats, iteration: int) -> None:
-        chosen, parameters = self._settings, self._network.parameters
-        if chosen.l1 or chosen.l2:
-            sizes = self._network.sizes
-            pairs = zip(views(gradient, sizes)[0], self._network.weights, strict=True)
-            for dW, W in pairs:
-                dW += penalty_gradient(W, chosen.l1, chosen.l2)
-        (rate,) = rates(
-            chosen.schedule, chosen.learning_rate, self.steps, 1, iteration, iteration + 1
-        )
-        optimizers.step(
-            chosen.optimizer, parameters, gradient, self._remembered, rate, iteration + 1
-        )
 
     def state(self) -> dict[str, Any]:
         """Return copies of all that the next update depends on, under their names."""

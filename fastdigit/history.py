@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -54,7 +55,8 @@ class History:
     accuracy: list[float] = field(default_factory=list)
     """Share of training images that were right, 0..1."""
     seconds: list[float] = field(default_factory=list)
-    """Wall time of the record, without validation, callbacks and progress."""
+    """Wall time of the record, without validation, callbacks and progress. Iterations that were
+    made in one call of the kernels count for equal parts of it."""
     validation: list[Validation] = field(default_factory=list)
     """Scores of the held-out images, every so many records and after the last update."""
     kept: Validation | None = None
@@ -101,10 +103,14 @@ class History:
 
     def record(self, loss: float, accuracy: float, seconds: float) -> None:
         """Add one record: all of it, or, if interrupted, nothing."""
+        self.extend([(loss, accuracy)], seconds)
+
+    def extend(self, scores: Sequence[tuple[float, float]], seconds: float) -> None:
+        """Add a record for each loss and accuracy, which took so long each; all, or nothing."""
         done = len(self)
-        self.loss[done:] = [loss]
-        self.accuracy[done:] = [accuracy]
-        self.seconds.append(seconds)
+        self.loss[done:] = [loss for loss, _ in scores]
+        self.accuracy[done:] = [accuracy for _, accuracy in scores]
+        self.seconds += [seconds] * len(scores)
 
     def to_csv(self, path: str | PathLike[str]) -> None:
         """Write one line for each record; a cell without a measurement is empty."""

@@ -52,7 +52,9 @@ class MiniBatch:
         """Of an epoch that was interrupted."""
         self._steps_a_piece = 1
 
-    def run(self, history: History, watch: Watch, told: Told, shown: Callable[[], None]) -> None:
+    def run(
+        self, history: History, watch: Watch, told: Told | None, shown: Callable[[], None]
+    ) -> None:
         """Make the updates that are left; `shown` is called after each piece of an epoch."""
         try:
             for epoch in range(len(history), self.records):
@@ -62,7 +64,7 @@ class MiniBatch:
                 if watch.score(self._network.parameters, history):
                     history.stopped_early = True
                     return
-                stop = told()
+                stop = told is not None and told()
                 if not np.array_equal(self._network.parameters, learned):
                     self._take_over(self._network.parameters)
                 if stop:

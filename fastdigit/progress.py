@@ -12,17 +12,17 @@ NOTICED = 1.0
 
 
 class Reporter(Protocol):
-    """Told of progress: after every iteration, or many times in an epoch, and once at the end."""
+    """Told of progress: after some iterations, or many times in an epoch, and once at the end."""
 
     def __call__(self, history: History, finished: bool = False) -> None:
         """Show the newest scores of the history."""
 
 
-def describe(history: History) -> dict[str, str]:
-    """Return the newest scores, ready to print: after the training, those of its result."""
+def describe(history: History, record: int = -1) -> dict[str, str]:
+    """Return the scores of a record, by default the newest: after the training, of its result."""
     loss, accuracy = history.final_loss, history.final_accuracy
     if (loss is None or accuracy is None) and len(history):
-        loss, accuracy = history.loss[-1], history.accuracy[-1]
+        loss, accuracy = history.loss[record], history.accuracy[record]
     scores = {}
     if loss is not None:
         scores = {"loss": f"{loss:.4f}", "accuracy": f"{accuracy:.4f}"}
@@ -51,31 +51,38 @@ def bar(steps: int) -> Iterator[Reporter]:
 @contextmanager
 def lines(records: int, every: int) -> Iterator[Reporter]:
     """Print a line each so many iterations or epochs, for logs and pipes."""
-    said, printed = False, -1
+    due: int | None = None
+
+    def say(history: History, done: int, scores: dict[str, str], left: float) -> None:
+        shown = "  ".join(f"{name} {value}" for name, value in scores.items())
+        print(
+            f"{history.unit} {done:>5}/{records}  {shown}  {left:.0f} s left",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def report(history: History, finished: bool = False) -> None:
-        nonlocal said, printed
-        if not said and not finished and history.compile_seconds > NOTICED:
-            seconds = f"{history.compile_seconds:.1f} s"
-            from fastdigit.jit import cache_directory
-
-            kept = "; kept for the next time" if cache_directory() else ""
-            print(f"compiled in {seconds}{kept}", file=sys.stderr, flush=True)
-        said = True
+        nonlocal due
+        if finished:
+            say(history, len(history), describe(history), 0.0)
+            return
         # Scores of an iteration are those before its update, so the last ones belong to no
         # iteration; those of an epoch belong to the whole of it.
-        early = history.unit == "iteration" and not finished
+        early = history.unit == "iteration"
         done = len(history) - early
-        if finished or (done % every == 0 and done > printed and len(history)):
-            printed = done
-            scores = "  ".join(f"{name} {value}" for name, value in describe(history).items())
-            mean = sum(history.seconds) / len(history) if len(history) else 0.0
-            left = 0.0 if finished else mean * (records - len(history))
-            print(
-                f"{history.unit} {done:>5}/{records}  {scores}  {left:.0f} s left",
-                file=sys.stderr,
-                flush=True,
-            )
+        if due is None:
+            due = max(0 if early else every, -(-done // every) * every)
+            if history.compile_seconds > NOTICED:
+                seconds = f"{history.compile_seconds:.1f} s"
+                from fastdigit.jit import cache_directory
+
+                kept = "; kept for the next time" if cache_directory() else ""
+                print(f"compiled in {seconds}{kept}", file=sys.stderr, flush=True)
+        while due <= done:
+            mean = sum(history.seconds) / len(history)
+            left = mean * (records - len(history))
+            say(history, due, describe(history, due - (not early)), left)
+            due += every
 
     yield report
 

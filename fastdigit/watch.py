@@ -1,5 +1,6 @@
 """Who looks on while a network is trained: held-out scores, early stopping, signs of trouble."""
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -53,6 +54,12 @@ class Watch:
         history.validation.append(Validation(records, *self._held_out.evaluate(parameters)))
         history.validation_seconds += time.perf_counter() - started
         return self._settings.patience is not None and self._judge(parameters, history)
+
+    def records_to_score(self, history: History) -> int:
+        """Return after how many records more `score` is called for, 1 at least."""
+        if self._held_out is None:
+            return sys.maxsize
+        return self._settings.every - len(history) % self._settings.every
 
     def _judge(self, parameters: Floats, history: History) -> bool:
         newest = history.validation[-1]

@@ -8,7 +8,8 @@ import os
 
 import numpy as np
 
-from fastdigit.kernels.interface import Score
+from fastdigit.kernels.interface import Problem, Score
+from fastdigit.kernels.numpy_backend import NumpyObjective
 from fastdigit.kernels.parallel import available_threads
 from fastdigit.kernels.parameters import flatten, views
 from fastdigit.kernels.reference import backward, forward
@@ -49,12 +50,11 @@ def wrong_at_a_tile_edge(task):
     return mislabelled(task, slice(TILES // 2, TILES // 2 + 1 if len(task.images) > TILES else 0))
 
 
-class WithoutMaximum:
+class WithoutMaximum(NumpyObjective):
     """The reference but for its softmax, which is that of the notebooks."""
 
     def __init__(self, task):
-        self._X = task.images / 255 if task.images.dtype == np.uint8 else task.images
-        self._sizes, self._labels = task.sizes, task.labels
+        super().__init__(Problem(task.sizes, np.dtype("float64"), task.images, task.labels))
 
     def gradient(self, parameters):
         weights, biases = views(parameters, self._sizes)

@@ -234,7 +234,8 @@ def test_parameters_are_loaded_and_gradients_returned(sizes, dtype):
     before = memory.floats.copy()
     for _ in range(2):  # nothing of earlier parameters stays
         memory.load(flat)
-    for start, part in ((job.blocked, blocked), (job.transposed, transposed)):
+    parts = (job.blocked, blocked), (job.transposed, transposed), (memory.at("given"), flat)
+    for start, part in parts:
         np.testing.assert_array_equal(memory.floats[start : start + len(part)], part)
         before[start : start + len(part)] = part
     np.testing.assert_array_equal(memory.floats, before)

@@ -48,6 +48,33 @@ def test_lines_every_so_many_iterations_and_at_the_end(capsys):
     ]
 
 
+@pytest.mark.parametrize("unit", ["iteration", "epoch"])
+@pytest.mark.parametrize("together", [1, 2, 4, 7])
+def test_no_line_is_left_out_or_said_twice(together, unit, capsys):
+    """Reports come after one record, then after several at a time; of epochs, more often."""
+    history = History("numpy", "floats", None, unit=unit)
+    expected = []
+    for begin, end in ((0, 20), (20, 31)):
+        with progress.lines(31, 5) as report:
+            if unit == "epoch":
+                report(history)
+            while len(history) < end:
+                first = len(history)
+                steps = 1 if first == begin else min(together, end - first)
+                history.extend([(2 - n / 100, n / 100) for n in range(first, first + steps)], 1.0)
+                report(history)
+                report(history)
+        marks = range(begin, end, 5) if unit == "iteration" else range(begin + 5, end + 1, 5)
+        if unit == "epoch" and begin:
+            marks = [begin, *marks]
+        expected += [(mark, mark - (unit == "epoch")) for mark in marks]
+    found = [line.split()[:6] for line in capsys.readouterr().err.splitlines()]
+    assert found == [
+        f"{unit} {mark}/31 loss {2 - n / 100:.4f} accuracy {n / 100:.4f}".split()
+        for mark, n in expected
+    ]
+
+
 def test_lines_with_validation(capsys):
     told(progress.lines(1, 1), 1, validation=True)
     first, last = capsys.readouterr().err.splitlines()

@@ -57,9 +57,13 @@ def meet(counter: Pointer, threads: int) -> None:
     threads
         All must be running: one that waits to be started keeps the others here for ever.
     """
-    if threads == 1:
-        return
-    goal = (count_up(counter) // threads + 1) * threads
+    if threads > 1:
+        wait_for(counter, (count_up(counter) // threads + 1) * threads)
+
+
+@njit(inner=True)
+def wait_for(counter: Pointer, goal: int) -> None:
+    """Wait until others have counted as far; what they wrote before is seen afterwards."""
     spins = 0
     while _read(counter) < goal:
         _pause()

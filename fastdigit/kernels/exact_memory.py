@@ -11,7 +11,7 @@ from fastdigit.kernels.bundles import UNITS
 from fastdigit.kernels.chunks import Shape
 from fastdigit.kernels.layout import Pairs, aligned
 from fastdigit.kernels.matrix import DEPTH, ROWS, TILE, WORKSPACE
-from fastdigit.kernels.memory import Floats, Memory
+from fastdigit.kernels.memory import Array, Floats, Memory
 from fastdigit.kernels.parallel import Call
 from fastdigit.kernels.pixels import BYTE
 from fastdigit.kernels.transposition import lanes_of
@@ -74,9 +74,8 @@ class ExactMemory(Memory):
             shared={"weights": blocks * shape.chunks * lefts * tile, "scales": blocks * UNITS},
             own=own,
         )
-        layer, W, _ = self._layers(self._given)[0]
-        given = [self.numbers(False), self.floats, W, columns]
-        self._write_digits = Call(exact.pack, given, layer.outputs, threads)
+        kernel, given = self.packing()
+        self._write_digits = Call(kernel, given, sizes[1], threads)
 
     def right_tiles(self) -> npt.NDArray[np.int8]:
         """Return the digits of the weights as right tiles; there they are left ones."""
@@ -98,6 +97,10 @@ class ExactMemory(Memory):
         )
         job = self._job._replace(learning=learning)
         return np.array([*job, *self._shape, *places, *self._layout.flat], np.int64)
+
+    def packing(self) -> tuple[Any, list[Array]]:
+        """Return the kernel that writes the digits of a unit's weights, and its arrays."""
+        return exact.pack, [self.numbers(False), self.floats, self._given, self._columns]
 
     def load(self, parameters: Floats) -> None:
         """Take over flat parameters."""

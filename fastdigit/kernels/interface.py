@@ -1,9 +1,12 @@
 """What a backend offers, whichever it is."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from fastdigit.kernels.steps import Learning
 
 Floats = npt.NDArray[Any]
 
@@ -52,3 +55,27 @@ class Objective(Protocol):
 
     def gradient(self, parameters: Floats) -> tuple[Score, Floats]:
         """Return the score of flat parameters and the gradient, which the next call may reuse."""
+
+    def descend(
+        self,
+        parameters: Floats,
+        remembered: Sequence[Floats],
+        learning: Learning,
+        rates: npt.NDArray[np.float64],
+        done: int,
+    ) -> list[Score]:
+        """Make one update for each learning rate, in place, and return the score before each.
+
+        Parameters
+        ----------
+        parameters
+            Flat.
+        remembered
+            What the optimizer remembers of them; see `optimizers.state`.
+        learning
+            The optimizer and weight decay; the rest is for batches.
+        rates
+            One or more.
+        done
+            Updates before these.
+        """

@@ -22,7 +22,12 @@ from fastdigit.kernels.transposition import lanes_of
 from fastdigit.kernels.tree import BUFFERS, SUM, new_tree
 
 Floats = npt.NDArray[Any]
+Array = npt.NDArray[Any]
+Numbers = npt.NDArray[np.int64]
 
+FLAT = ("given", "memory", "square", "gradient")
+"""Parts with a number for each parameter, in the order in which users see these: the parameters
+themselves; and, where they are learned, what the optimizer remembers, and the gradient."""
 
 PAGE = 4096
 """Bytes between what two threads write. Nearer together they fetch each other's lines ahead: two
@@ -97,7 +102,8 @@ class Memory:
             "scratch": scratch * available_threads(),
             "gradients": size * BUFFERS if gradients else 0,
         }
-        self._offsets = _places(parts | (shared or {}))
+        flat = dict.fromkeys(FLAT if gradients else FLAT[:1], whole(count(sizes)))
+        self._offsets = _places(parts | flat | (shared or {}))
         self.floats = aligned(self._offsets["end"], dtype)
         self.floats[0] = scale
         self.tree = new_tree()
@@ -114,10 +120,32 @@ class Memory:
             **{name: self._offsets[name] for name in parts},
         )
         self._shape = shape
-        self._given = np.zeros(count(sizes), dtype)
-        self._packed = self._packing()
+        self._given = self.flat("given")
+        self._packed = self._packing(self.floats, self._given)
         if gradients:
-            self._gradient_at, self._factors = self._unpacking()
+            self.gradient_at, self.factors = self._unpacking()
+
+    def at(self, name: str) -> int:
+        """Return where a part begins, in elements of the floats."""
+        return self._offsets[name]
+
+    def flat(self, name: str) -> Floats:
+        """Return one of the parts that have a number for each parameter; see `FLAT`."""
+        return self._part(name)[: count(self._sizes)]
+
+    def copies(self) -> tuple[Numbers, Numbers]:
+        """Return which parameters `load` copies, and to which floats."""
+        # What is copied to lies before the scratch memory.
+        pairs = self._packing(np.arange(self.at("scratch")), np.arange(len(self._given)))
+        to, copied = zip(*((to.ravel(), copied.ravel()) for to, copied in pairs), strict=True)
+        return np.concatenate(copied), np.concatenate(to)
+
+    def packing(self) -> tuple[Any, list[Array]]:
+        """Return a kernel of a piece for each unit of the first layer, and its arrays, or none.
+
+        It brings the weights of this unit, which are the third array, into the kernels' form.
+        """
+        return None, []
 
     def _part(self, name: str) -> Floats:
         return self.floats[self._offsets[name] :]
@@ -127,11 +155,11 @@ class Memory:
         layers = (Layer(*row) for row in self._layout.tolist())
         return list(zip(layers, *views(flat, self._sizes), strict=True))
 
-    def _packing(self) -> Pairs:
-        """Return parts of the memory that parameters are copied to, with these."""
-        blocked, transposed = self._part("blocked"), self._part("transposed")
+    def _packing(self, floats: Array, parameters: Array) -> Pairs:
+        """Return parts of the floats that parameters are copied to, with these."""
+        blocked, transposed = (floats[self.at(name) :] for name in ("blocked", "transposed"))
         pairs = []
-        for number, (layer, W, b) in enumerate(self._layers(self._given)):
+        for number, (layer, W, b) in enumerate(self._layers(parameters)):
             pairs.append((biases_of(layer, blocked), b))
             if number > 0:
                 pairs += weights_transposed(layer, transposed, W)
@@ -139,7 +167,7 @@ class Memory:
                 pairs += weights_in_blocks(layer, blocked, W)
         return pairs
 
-    def _unpacking(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    def _unpacking(self) -> tuple[Numbers, npt.NDArray[np.float64]]:
         """Return where the gradient of each parameter is in the sum, and its factor."""
         places = np.arange(self._job.gradient_size)
         at = np.empty(len(self._given), np.int64)
@@ -173,7 +201,7 @@ class Memory:
 
     def gradient(self) -> Floats:
         """Return the gradient of the mean loss that the last pass left, flat."""
-        gradient: Floats = np.take(self._total(), self._gradient_at, mode="clip")
+        gradient: Floats = np.take(self._total(), self.gradient_at, mode="clip")
         # The factors are float64, so each product is rounded once for all.
-        np.multiply(gradient, self._factors, out=gradient, casting="same_kind")
+        np.multiply(gradient, self.factors, out=gradient, casting="same_kind")
         return gradient

@@ -1,6 +1,6 @@
 """The fused kernels as a backend: their memory, and one call for each pass."""
 
-import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,13 @@ from fastdigit.kernels.chunks import Chunks, in_chunks
 from fastdigit.kernels.exact_memory import ExactMemory
 from fastdigit.kernels.groups import Groups, group
 from fastdigit.kernels.interface import Problem, Score
+from fastdigit.kernels.iterations import MOST, Iterations, score_of
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.matrix import DEPTH, MOST_PRODUCTS, ROWS
 from fastdigit.kernels.memory import Memory
 from fastdigit.kernels.parallel import PIECES, Call, available_threads, checked_threads, run
 from fastdigit.kernels.pixels import BYTE
+from fastdigit.kernels.steps import Learning
 from fastdigit.kernels.transposition import own_order
 from fastdigit.kernels.tree import begin
 
@@ -97,6 +99,9 @@ class NumbaObjective:
             Call(kernel, [memory.numbers(learning), *given], pieces, self.threads)
             for learning in (False, True)
         ]
+        self._iterations = Iterations(
+            memory, problem.sizes, kernel, given[1:4], pieces, self.threads
+        )
 
     def evaluate(self, parameters: Floats) -> Score:
         """Return the mean loss and the accuracy of these parameters."""
@@ -111,10 +116,23 @@ class NumbaObjective:
         self._memory.load(parameters)
         begin(self._memory.tree)
         self._passes[learning]()
-        # fsum rounds once, so NumPy's choice of vector instructions cannot show.
-        columns = self._results.T.tolist()
-        loss, correct = (math.fsum(column) / self._memory.count for column in columns)
-        return Score(loss, correct)
+        return score_of(self._results, self._memory.count)
+
+    def descend(
+        self,
+        parameters: Floats,
+        remembered: Sequence[Floats],
+        learning: Learning,
+        rates: npt.NDArray[np.float64],
+        done: int,
+    ) -> list[Score]:
+        """Make an update for each learning rate; returns the score before each."""
+        scores: list[Score] = []
+        for first in range(0, len(rates), MOST):
+            some = rates[first : first + MOST]
+            arguments = parameters, remembered, learning, some, done + first
+            scores += self._iterations.run(*arguments)
+        return scores
 
 
 def classify(

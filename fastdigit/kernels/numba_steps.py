@@ -24,8 +24,7 @@ from fastdigit.kernels.step import step
 from fastdigit.kernels.steps import Learning, Tally
 from fastdigit.kernels.strips import QUAD
 from fastdigit.kernels.transposition import lanes_of
-from fastdigit.kernels.update import ADAM, MOMENTUM, NESTEROV, PLAIN
-from fastdigit.optimizers import SGD, power
+from fastdigit.kernels.update import rates_of, settings_of
 from fastdigit.threads import threads_lost
 
 Floats = npt.NDArray[Any]
@@ -136,8 +135,10 @@ class NumbaTrainer:
         threads = 1 if threads_lost() else threads
         memory, steps = self._memory, len(rates)
         reals = np.empty(STEPS + 2 * steps + self._tallies.size)
-        reals[:STEPS] = self._rule()
-        reals[STEPS : STEPS + 2 * steps] = self._rates(rates).ravel()
+        learning = self._learning
+        reals[:STEPS] = *settings_of(learning), learning.label_smoothing
+        table = rates_of(learning.optimizer, rates, self._step)
+        reals[STEPS : STEPS + 2 * steps] = table.ravel()
         reals[STEPS + 2 * steps :] = self._tallies.ravel()
         lists, room = self._lists(threads)
         job = memory.job._replace(
@@ -187,29 +188,6 @@ class NumbaTrainer:
         fields = "used_at", "places_at", "order_at", "labels_at", "starts_at", "ends_at"
         job = job._replace(used=len(used), **dict(zip(fields, places, strict=False)))
         return np.concatenate([job, *self._memory.layers, *tables]).astype(np.int64, copy=False)
-
-    def _rule(self) -> tuple[float, ...]:
-        """Return the first six numbers of an `update.Rule`, and the share of label smoothing."""
-        learning, chosen = self._learning, self._learning.optimizer
-        decay = learning.l1, learning.l2, learning.label_smoothing
-        if isinstance(chosen, SGD):
-            kind = (NESTEROV if chosen.nesterov else MOMENTUM) if chosen.momentum else PLAIN
-            return kind, chosen.momentum, 0.0, 0.0, *decay
-        return ADAM, chosen.beta1, chosen.beta2, chosen.epsilon, *decay
-
-    def _rates(self, rates: Floats) -> Floats:
-        """Return the rate and the correction of each step; see `update.Rule`."""
-        table = np.ones((len(rates), 2))
-        table[:, 0] = rates
-        chosen = self._learning.optimizer
-        if not isinstance(chosen, SGD):
-            for i in range(len(rates)):
-                number = self._step + i + 1
-                table[i] = (
-                    rates[i] / (1 - power(chosen.beta1, number)),
-                    1 - power(chosen.beta2, number),
-                )
-        return table
 
     def parameters(self) -> Floats:
         """Return a copy of the parameters, flat."""

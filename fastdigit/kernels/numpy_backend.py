@@ -1,5 +1,6 @@
 """The reference as a backend: plain NumPy on all images at once."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ import numpy.typing as npt
 from fastdigit.kernels import reference
 from fastdigit.kernels.interface import Problem, Score
 from fastdigit.kernels.parameters import flatten, views
+from fastdigit.kernels.steps import Learning
+from fastdigit.optimizers import step
 
 Floats = npt.NDArray[Any]
 
@@ -43,6 +46,28 @@ class NumpyObjective:
         weights, _ = views(parameters, self._sizes)
         gradient = reference.backward(self._X, self._labels, weights, As, self._activation)
         return self._score(Zs[-1]), flatten(*gradient)
+
+    def descend(
+        self,
+        parameters: Floats,
+        remembered: Sequence[Floats],
+        learning: Learning,
+        rates: npt.NDArray[np.float64],
+        done: int,
+    ) -> list[Score]:
+        """Make one update for each learning rate, in place, and return the score before each."""
+        scores = []
+        for number, rate in enumerate(rates, start=done + 1):
+            score, gradient = self.gradient(parameters)
+            if learning.l1 or learning.l2:
+                pairs = zip(
+                    *(views(flat, self._sizes)[0] for flat in (gradient, parameters)), strict=True
+                )
+                for dW, W in pairs:
+                    dW += reference.penalty_gradient(W, learning.l1, learning.l2)
+            step(learning.optimizer, parameters, gradient, remembered, rate, number)
+            scores.append(score)
+        return scores
 
     def _forward(self, parameters: Floats) -> tuple[list[Floats], list[Floats]]:
         return reference.forward(self._X, *views(parameters, self._sizes), self._activation)

@@ -5,6 +5,9 @@ The formulas are those of `fastdigit.optimizers`, which is the twin; the choice 
 
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from fastdigit.jit import njit
 from fastdigit.kernels.elementary import square_root
 from fastdigit.kernels.simd import (
@@ -21,6 +24,8 @@ from fastdigit.kernels.simd import (
     store,
     subtract,
 )
+from fastdigit.kernels.steps import Learning
+from fastdigit.optimizers import SGD, Optimizer, power
 
 Pointer = Any
 """To elements of one type, in compiled code."""
@@ -49,6 +54,34 @@ class Rule(NamedTuple):
     """Learning rate of the step; Adam's divided by 1 - beta1^t."""
     correction: float
     """Adam's 1 - beta2^t; otherwise 1."""
+
+
+SETTINGS = 6
+"""Numbers of a rule that are the same in every step."""
+
+
+def settings_of(learning: Learning) -> tuple[float, ...]:
+    """Return the numbers of a rule that are the same in every step."""
+    chosen, decay = learning.optimizer, (learning.l1, learning.l2)
+    if isinstance(chosen, SGD):
+        kind = (NESTEROV if chosen.nesterov else MOMENTUM) if chosen.momentum else PLAIN
+        return kind, chosen.momentum, 0.0, 0.0, *decay
+    return ADAM, chosen.beta1, chosen.beta2, chosen.epsilon, *decay
+
+
+def rates_of(
+    optimizer: Optimizer, rates: npt.NDArray[np.float64], done: int
+) -> npt.NDArray[np.float64]:
+    """Return the rate and the correction of each step, (steps, 2), after so many steps."""
+    table = np.ones((len(rates), 2))
+    table[:, 0] = rates
+    if not isinstance(optimizer, SGD):
+        for i, number in enumerate(range(done + 1, done + 1 + len(rates))):
+            table[i] = (
+                rates[i] / (1 - power(optimizer.beta1, number)),
+                1 - power(optimizer.beta2, number),
+            )
+    return table
 
 
 @njit(inner=True)

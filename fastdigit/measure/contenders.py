@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastdigit.errors import DivergenceError
-from fastdigit.kernels import Problem, objective
+from fastdigit.kernels import Learning, Problem, objective
 from fastdigit.measure import baseline
 from fastdigit.network import Network
-from fastdigit.optimizers import sgd
 
 PRINTED_EVERY = 10
 """Iterations between the notebook's lines of progress."""
@@ -113,7 +112,7 @@ class Notebook:
 
 
 class Kernels:
-    """The loop of `fastdigit.fit` without its comforts: a backend's gradient, then one step."""
+    """The loop of `fastdigit.fit` without its comforts."""
 
     def __init__(self, task: Task, backend: str, dtype: str, storage: str = "auto") -> None:
         self.backend = backend
@@ -128,22 +127,25 @@ class Kernels:
         self._objective = objective(problem, backend, task.threads, storage)
         self.prepare_seconds = time.perf_counter() - started
         started = time.perf_counter()
-        warm_up.gradient(self._network.parameters)
+        warm_up.descend(self._network.parameters.copy(), [], Learning(), np.zeros(1), 0)
         self.compile_seconds = time.perf_counter() - started if backend == "numba" else 0.0
         self._learning_rate = task.learning_rate
         self._done = 0
 
     def step(self, iterations: int) -> Turn:
-        """Train on; loss and accuracy come with the gradient, so they are timed, too."""
+        """Train on; loss and accuracy come with the gradient, so they are timed, too.
+
+        All iterations are one call of the kernels; each counts for as much of its time.
+        """
         turn = Turn([], [], [])
         parameters = self._network.parameters
-        for _ in range(iterations):
-            started = time.perf_counter()
-            with np.errstate(over="ignore", invalid="ignore"):
-                score, gradient = self._objective.gradient(parameters)
-                sgd(parameters, gradient, self._learning_rate)
-            seconds = time.perf_counter() - started
-            _record(turn, score.loss, score.accuracy, seconds, self._done)
+        rates = np.full(iterations, self._learning_rate)
+        started = time.perf_counter()
+        with np.errstate(over="ignore", invalid="ignore"):
+            scores = self._objective.descend(parameters, [], Learning(), rates, self._done)
+        seconds = time.perf_counter() - started
+        for score in scores:
+            _record(turn, score.loss, score.accuracy, seconds / iterations, self._done)
             self._done += 1
         return turn
 
