@@ -42,6 +42,8 @@ class FullBatch:
         self._learning = settings.learning(network.activation)
         self.steps, _ = settings.steps(1)
         self._remembered = optimizers.state(settings.optimizer, network.parameters)
+        self._sound = self._copy(0)
+        """Where a call began whose first loss was finite."""
         self._at_once = 1
         """Iterations in a call of the kernels."""
 
@@ -49,8 +51,6 @@ class FullBatch:
         self, history: History, watch: Watch, told: Told | None, shown: Callable[[], None]
     ) -> None:
         """Make the updates that are left; `shown` is called after some, `told` after each."""
-        # Where a call begins, and where the last one began whose first loss was finite.
-        start = sound = self._copy(history.steps)
         while history.steps < self.steps:
             if watch.score(self._network.parameters, history):
                 history.stopped_early = True
@@ -62,23 +62,22 @@ class FullBatch:
             try:
                 scores = self._descend(first, count)
                 each = (time.perf_counter() - began) / count
-                finite = [np.isfinite(score.loss) for score in scores]
-                if all(finite):
-                    history.extend(scores, each)
-                    history.steps = len(history)
+                finite = [*np.isfinite([score.loss for score in scores]), False]
+                good = finite.index(False)
+                if good:
+                    self._sound = start
+                if good < count:
+                    self._go_back(first + good)
+                history.extend(scores[:good], each)
+                history.steps = len(history)
             except BaseException:
                 # Updates without their records are no whole iterations.
                 if len(history) == first:
                     self._paste(start)
                 history.steps = len(history)
                 raise
-            if not all(finite):
-                good = finite.index(False)
-                self._go_back(start if good else sound, first + good)
-                history.extend(scores[:good], each)
-                history.steps = len(history)
+            if good < count:
                 raise diverged(history, self._settings)
-            sound = start
             self._at_once = max(1, round(PIECE / max(each, 1e-6)))
             if history.steps == STUCK_AFTER:
                 classes, rate = self._network.sizes[-1], self._settings.learning_rate
@@ -86,9 +85,6 @@ class FullBatch:
             shown()
             if told and told():
                 return
-        if not np.isfinite(self._network.parameters).all():
-            self._go_back(sound, self.steps)
-            raise diverged(history, self._settings)
 
     def _most(self, first: int, records: int) -> int:
         """Return how many updates to make in a call before someone has to look at the weights."""
@@ -111,22 +107,33 @@ class FullBatch:
         for array, before in zip(arrays, copied[1], strict=True):
             array[:] = before
 
-    def _go_back(self, sound: tuple[int, list[Floats]], bad: int) -> None:
-        """Return to the last weights with a finite loss: those before this update were not."""
-        self._paste(sound)
-        again = bad - 1 - sound[0]
+    def _go_back(self, bad: int) -> None:
+        """Return to the last weights with a finite loss: after so many updates it was not."""
+        self._paste(self._sound)
+        again = bad - 1 - self._sound[0]
         if again > 0:
-            self._descend(sound[0], again)
+            self._descend(self._sound[0], again)
 
-    def score(self) -> Score:
-        """Return how good the network is on the training images now."""
-        return self._loss.evaluate(self._network.parameters)
+    def score(self, history: History) -> Score:
+        """Return how good the network is on the training images now.
+
+        Raises
+        ------
+        DivergenceError
+            If the loss, or a weight, is not finite; the network is where both were so last.
+        """
+        found = self._loss.evaluate(self._network.parameters)
+        if not (np.isfinite(found.loss) and np.isfinite(self._network.parameters).all()):
+            self._go_back(history.steps)
+            raise diverged(history, self._settings)
+        return found
 
     def state(self) -> dict[str, Any]:
         """Return copies of all that the next update depends on, under their names."""
         names = ("parameters", *self._settings.optimizer.arrays)
         arrays = (self._network.parameters, *self._remembered)
-        return {name: array.copy() for name, array in zip(names, arrays, strict=True)}
+        state = {name: array.copy() for name, array in zip(names, arrays, strict=True)}
+        return state | {"sound": self._sound}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` returned."""
@@ -134,3 +141,4 @@ class FullBatch:
         arrays = (self._network.parameters, *self._remembered)
         for name, array in zip(names, arrays, strict=True):
             array[:] = state[name]
+        self._sound = state["sound"]

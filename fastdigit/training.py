@@ -1,8 +1,8 @@
 """The training loop: it joins an objective, an optimizer and a network, and watches over them."""
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
@@ -165,12 +165,14 @@ def fit(
     )
     if patience is not None and validation is None:
         raise ValueError(f"patience={patience!r} needs validation data, whose score is waited for")
-    training = _problem(network, data)
-    held_out = _held_out(network, validation)
     kernels = Kernels(backend, threads, storage)
     history = None
-    if resume is not None:
-        history = _continued(resume, chosen, (training, held_out), kernels)
+    so_far = resume or History(backend, storage, threads)
+    with _carried(so_far):
+        training = _problem(network, data)
+        held_out = _held_out(network, validation)
+        if resume is not None:
+            history = _continued(resume, chosen, (training, held_out), kernels)
     total, an_epoch = chosen.steps(len(training.images))
     # What overflows is found where the loss is no longer finite.
     with (
@@ -178,14 +180,11 @@ def fit(
         np.errstate(over="ignore", invalid="ignore"),
     ):
         checked = time.perf_counter()
-        try:
+        with _carried(so_far):
             _warm_up(network, training, held_out is not None, chosen, kernels)
             compiled = time.perf_counter()
             run, place = _begun(network, training, chosen, kernels)
             dev = None if held_out is None else objective(held_out, *kernels)
-        except KeyboardInterrupt as error:
-            error.history = resume or History(backend, storage, threads)  # type: ignore[attr-defined]
-            raise
         watch = Watch(dev, chosen)
         if history is None:
             history = History(place.backend, place.storage, place.threads)
@@ -208,7 +207,7 @@ def fit(
             watch.score(network.parameters, history, final=True)
             watch.restore_best(network.parameters, history)
             if isinstance(run, FullBatch):
-                history.final_loss, history.final_accuracy = run.score()
+                history.final_loss, history.final_accuracy = run.score(history)
             report(history, finished=True)
         except (KeyboardInterrupt, DivergenceError) as error:
             history.checkpoint = Checkpoint(
@@ -219,6 +218,16 @@ def fit(
         finally:
             history.train_seconds += time.perf_counter() - started
     return history
+
+
+@contextmanager
+def _carried(history: History) -> Iterator[None]:
+    """Have an interrupt carry this history."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.history = history  # type: ignore[attr-defined]
+        raise
 
 
 def _check(network: Network, callbacks: Sequence[Callback]) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastdigit import DivergenceError, Network, fit, optimizers
+from fastdigit.full_batch import FullBatch
 from fastdigit.kernels import Learning, Problem, objective
 from fastdigit.kernels.iterations import MOST
 from fastdigit.kernels.parallel import available_threads
@@ -134,3 +135,78 @@ def test_divergence_is_found_where_it_happens():
     assert {len(losses) for _, losses, _ in found} - {1, 2, 3}
     for one, other in zip(found[:half], found[half:], strict=True):
         assert_same_bits(one, other)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+@pytest.mark.parametrize("iterations", [1, 2, 3])
+def test_divergence_of_the_last_weights_is_found(iterations, backend):
+    """Also where no weight is infinite, and where a callback ends the training."""
+    problem = problem_of("bytes", "float32", n=300)
+    data = problem.images, problem.labels
+    for callbacks in ([], [lambda network, history: len(history) == iterations]):
+        network, expected = (Network(SIZES, "float32", seed=2) for _ in range(2))
+        with pytest.raises(DivergenceError) as raised:
+            fit(
+                network,
+                data,
+                iterations=iterations + bool(callbacks),
+                learning_rate=1e30,
+                callbacks=callbacks,
+                backend=backend,
+                progress=False,
+            )
+        assert len(raised.value.history) == 1
+        np.testing.assert_array_equal(network.parameters, expected.parameters)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_resumed_before_divergence_the_last_sound_weights_are_kept():
+    problem = problem_of("bytes", "float32", n=300)
+    data = problem.images, problem.labels
+
+    def interrupt(network, history):
+        raise KeyboardInterrupt
+
+    network, expected = (Network(SIZES, "float32", seed=2) for _ in range(2))
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        fit(network, data, learning_rate=1e30, callbacks=[interrupt], progress=False)
+    so_far = interrupted.value.history
+    assert len(so_far) == 1
+    with pytest.raises(DivergenceError):
+        fit(network, data, learning_rate=1e30, resume=so_far, progress=False)
+    np.testing.assert_array_equal(network.parameters, expected.parameters)
+
+
+def test_an_interrupt_while_it_goes_back_leaves_weights_and_record_together(monkeypatch):
+    problem = problem_of("bytes", "float32", n=300)
+    data = problem.images, problem.labels
+    settings = {"learning_rate": 30.0, "progress": False, "backend": "numpy"}
+
+    def diverged_after(**more):
+        network = Network(SIZES, "float32", seed=2, activation="identity")
+        with np.errstate(all="ignore"), pytest.raises(DivergenceError) as raised:
+            fit(network, data, iterations=3000, **settings, **more)
+        return len(raised.value.history), network.parameters
+
+    expected = diverged_after()
+    go_back = FullBatch._go_back
+
+    def interrupted(self, bad):
+        go_back(self, bad)
+        raise KeyboardInterrupt
+
+    network = Network(SIZES, "float32", seed=2, activation="identity")
+    monkeypatch.setattr(FullBatch, "_go_back", interrupted)
+    with np.errstate(all="ignore"), pytest.raises(KeyboardInterrupt) as raised:
+        fit(network, data, iterations=3000, **settings)
+    monkeypatch.undo()
+    history = raised.value.history
+    again = Network(SIZES, "float32", seed=2, activation="identity")
+    fit(again, data, iterations=len(history), **settings)
+    np.testing.assert_array_equal(network.parameters, again.parameters)
+    found = diverged_after(resume=history)
+    assert found[0] == expected[0]
+    np.testing.assert_array_equal(found[1], expected[1])
