@@ -143,7 +143,8 @@ class Memory:
     def packing(self) -> tuple[Any, list[Array]]:
         """Return a kernel of a piece for each unit of the first layer, and its arrays, or none.
 
-        It brings the weights of this unit, which are the third array, into the kernels' form.
+        It brings the weights of this unit into the kernels' form. Its third array are the
+        parameters, its fourth says which column of the images is where.
         """
         return None, []
 
