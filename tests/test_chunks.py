@@ -6,9 +6,17 @@ from test_groups import THREADS, drawn
 
 import fastdigit as fd
 from fastdigit.jit import njit
-from fastdigit.kernels.chunks import MOST_IN_TILE, Chunks, in_chunks, is_lit, shape_of
+from fastdigit.kernels.chunks import (
+    CHUNK,
+    MOST_IN_TILE,
+    WIDTH,
+    Chunks,
+    in_chunks,
+    is_lit,
+    shape_of,
+)
 from fastdigit.kernels.layout import aligned
-from fastdigit.kernels.matrix import DEPTH, MOST_PRODUCTS, ROWS, TILE
+from fastdigit.kernels.matrix import MOST_PRODUCTS, ROWS
 from fastdigit.kernels.parallel import PIECES, pieces_of
 from fastdigit.kernels.simd import ALIGNMENT, pointer
 from fastdigit.kernels.similarity import similar
@@ -40,10 +48,15 @@ def rows_of(chunks):
     of_group = np.repeat(np.arange(shape.groups), counts)
     # They go up in each group, so none is there twice.
     assert (np.diff(of_group * shape.chunks + numbers) > 0).all()
-    whole = np.zeros((shape.groups, shape.chunks, TILE), np.uint8)
+    whole = np.zeros((shape.groups, shape.chunks, CHUNK), np.uint8)
     whole[of_group, numbers] = chunks.blocks[1:]
-    whole = whole.reshape(shape.groups, shape.chunks, DEPTH // 4, ROWS, 4)
+    whole = whole.reshape(shape.groups, shape.chunks, WIDTH // 4, ROWS, 4)
     return whole.transpose(0, 3, 1, 2, 4).reshape(shape.groups * ROWS, -1)
+
+
+def chunks_of(features):
+    """Return how many chunks a group has: enough for whole sixteens of columns."""
+    return -(-features // 64) if WIDTH == 64 else 4 * -(-features // 16)
 
 
 def check(images, every):
@@ -54,7 +67,7 @@ def check(images, every):
     (n, features), shape = images.shape, chunks.shape
     assert shape == shape_of(images, every)._replace(counting=False)
     assert (shape.images, shape.features, shape.every) == (n, features, every)
-    assert (shape.groups, shape.chunks) == (-(-n // 16), -(-features // 64))
+    assert (shape.groups, shape.chunks) == (-(-n // 16), chunks_of(features))
     assert shape.pieces == pieces_of(shape.groups)
     assert shape.tiles == -(-n // (16 * shape.pieces * MOST_IN_TILE))
 
@@ -70,7 +83,7 @@ def check(images, every):
     np.testing.assert_array_equal(rows[:, :features], images[order][:, columns])
     assert not rows[:, features:].any()
     blocks = chunks.blocks
-    assert (blocks.dtype, blocks.shape[1]) == (np.uint8, TILE)
+    assert (blocks.dtype, blocks.shape[1]) == (np.uint8, CHUNK)
     assert blocks.ctypes.data % ALIGNMENT == 0
     assert not blocks[0].any()
     if every:
@@ -105,21 +118,21 @@ def test_the_numbers_of_tiles():
 def test_any_share_of_pixels(density):
     images = drawn(300, 200, density)
     sparse, dense = (len(check(images, every).blocks) - 1 for every in (False, True))
-    assert dense == 19 * 4
+    assert dense == 19 * chunks_of(200)
     if density == 0:
         assert sparse == 0
     elif density == 1:
-        assert sparse == dense
+        assert sparse == 19 * -(-200 // WIDTH)
     else:
         assert 0 < sparse < dense
 
 
 @pytest.mark.parametrize("pixel", [1, 128, 255])
 def test_a_chunk_is_lit_by_any_pixel(pixel):
-    chunks, found = aligned((TILE + 1, TILE), np.uint8), np.full(TILE + 1, 2, np.uint8)
+    chunks, found = aligned((CHUNK + 1, CHUNK), np.uint8), np.full(CHUNK + 1, 2, np.uint8)
     np.fill_diagonal(chunks, pixel)
     look(chunks, found)
-    assert found.tolist() == [1] * TILE + [0]
+    assert found.tolist() == [1] * CHUNK + [0]
 
 
 @pytest.mark.parametrize("pixel", [1, 128, 255])
@@ -136,14 +149,14 @@ def test_columns_without_pixels_are_together():
     images = drawn(160, 256, 0.9)
     images.reshape(160, 16, 16)[:, :, 12:] = 0
     numbers, _ = numbers_of(check(images, every=False))
-    assert numbers.tolist() == [0, 1, 2] * 10
+    assert numbers.tolist() == list(range(192 // WIDTH)) * 10
 
 
 def test_similar_digits_share_their_background():
     digits = fd.make_digits(2000, seed=3).images
     chunks = check(digits, every=False)
-    padded = np.pad(digits, ((0, 0), (0, -784 % DEPTH)))
-    lit = padded.reshape(-1, ROWS, 13, DEPTH).any(axis=(1, 3)).sum()
+    padded = np.pad(digits, ((0, 0), (0, -784 % WIDTH)))
+    lit = padded.reshape(-1, ROWS, chunks_of(784), WIDTH).any(axis=(1, 3)).sum()
     assert len(chunks.blocks) - 1 < 0.8 * lit
 
 

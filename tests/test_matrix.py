@@ -6,6 +6,7 @@ import hostile
 import numpy as np
 import pytest
 
+from fastdigit import jit
 from fastdigit.jit import njit
 from fastdigit.kernels import Problem, classify, matrix, objective
 from fastdigit.kernels.layout import aligned
@@ -233,3 +234,21 @@ def test_training_has_the_same_bits_without_the_unit(output_of):
         environment=WITHOUT,
     )
     assert lines == [f"False {trained()}"]
+
+
+def train_by_tiles():
+    """Print checksums of training as with a matrix unit, whose products are those of vectors."""
+    assert not matrix._UNIT
+    jit.matrix_unit = lambda: True
+    from fastdigit.kernels import chunks, exact_learning, exact_tiles
+
+    assert exact_learning.linear is exact_tiles.linear
+    assert chunks.CHUNK == TILE
+    print(trained()[:2])
+
+
+def test_tiles_and_rows_give_the_same_bits(output_of, tmp_path):
+    """The two ways to add up the first layer; the compiled code of this mixture is not kept."""
+    environment = WITHOUT | {"XDG_CACHE_HOME": str(tmp_path)}
+    lines = output_of("import test_matrix; test_matrix.train_by_tiles()", environment=environment)
+    assert lines == [f"{trained()[:2]}"]

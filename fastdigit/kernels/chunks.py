@@ -1,12 +1,12 @@
-"""Images of bytes in chunks: the storage that training with the matrix unit reads.
+"""Images of bytes in chunks: the storage that training on bytes reads.
 
-A *group* is sixteen images, and a *chunk* 64 columns of a group: a right tile of `matrix`, whose
-rows are four columns of all sixteen images, an image's four pixels side by side. Chunks that are
-all zero are left out. So that there are many of these, similar images are put together, and those
-columns that are lit in as many images (see `similarity`).
+A *group* is sixteen images. Four columns of a group are a row of 64 bytes, an image's four pixels
+side by side, and a *chunk* is what is stored or left out: a row, or where there is a matrix unit,
+the sixteen rows of a right tile (see `matrix`). Chunks that are all zero are left out. So that
+there are many of these, similar images are put together, and those columns that are lit in as many
+images (see `similarity`).
 """
 
-from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,20 +14,11 @@ import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 
-from fastdigit.jit import njit
+from fastdigit.jit import matrix_unit, njit
 from fastdigit.kernels.layout import aligned
-from fastdigit.kernels.matrix import DEPTH, ROWS, TILE
+from fastdigit.kernels.matrix import DEPTH, ROWS
 from fastdigit.kernels.parallel import PIECES, available_threads, pieces_of, run
-from fastdigit.kernels.simd import (
-    ALIGNMENT,
-    advance,
-    load,
-    operation,
-    read,
-    record,
-    shuffled,
-    store,
-)
+from fastdigit.kernels.simd import advance, load, operation, read, record, shuffled, store, write
 from fastdigit.kernels.similarity import similar
 
 Pointer = Any
@@ -35,6 +26,12 @@ Pointer = Any
 
 Array = npt.NDArray[Any]
 
+QUAD = 4
+"""Columns of a row."""
+WIDTH = DEPTH if matrix_unit() else QUAD
+"""Columns of a chunk."""
+CHUNK = WIDTH * ROWS
+"""Bytes of a chunk."""
 CORNER = 256
 """Bytes of 16 columns of a group."""
 
@@ -49,7 +46,7 @@ class Shape(NamedTuple):
     images: int
     features: int
     chunks: int
-    """In a group, those that are left out included."""
+    """In a group, those that are left out included; their columns are whole sixteens."""
     groups: int
     pieces: int
     """Of a pass; see `parallel.pieces_of`."""
@@ -76,7 +73,7 @@ class Chunks(NamedTuple):
     columns: npt.NDArray[np.int64]
     """(features,): which column is where."""
     blocks: npt.NDArray[np.uint8]
-    """(1 + chunks, 1024): first a chunk of zeros, which stands for all that were left out."""
+    """(1 + chunks, CHUNK): first a chunk of zeros, which stands for all that were left out."""
     index: npt.NDArray[np.uint32]  # type: ignore[assignment]  # and not tuple.index
     """The numbers that `Shape` tells of."""
 
@@ -89,7 +86,7 @@ def shape_of(images: npt.NDArray[np.uint8], every: bool) -> Shape:
     return Shape(
         images=n,
         features=features,
-        chunks=-(-features // DEPTH),
+        chunks=-(-features // max(WIDTH, ROWS)) * (max(WIDTH, ROWS) // WIDTH),
         groups=groups,
         pieces=pieces,
         tiles=max(1, -(-groups // (pieces * MOST_IN_TILE))),
@@ -109,7 +106,7 @@ def in_chunks(images: npt.NDArray[np.uint8], every: bool, threads: int) -> Chunk
     as_given = np.arange(n), np.arange(features)
     order, columns = as_given if every else similar(images, threads)
     order = np.pad(order, (0, -n % ROWS), mode="edge")
-    room = aligned((available_threads(), shape.chunks * TILE), np.uint8)
+    room = aligned((available_threads(), shape.chunks * CHUNK), np.uint8)
 
     def cut(index: Array, blocks: Array) -> None:
         numbers = np.concatenate([np.array(shape, np.int64), order, columns])
@@ -120,7 +117,7 @@ def in_chunks(images: npt.NDArray[np.uint8], every: bool, threads: int) -> Chunk
     starts = np.cumsum(counted, dtype=np.int64)
     index = np.empty(shape.numbers + int(starts[-1]), np.uint32)
     index[: shape.numbers] = starts
-    blocks = aligned((1 + int(starts[-1]), TILE), np.uint8)
+    blocks = aligned((1 + int(starts[-1]), CHUNK), np.uint8)
     shape = shape._replace(counting=False)
     cut(index, blocks)
     return Chunks(shape, order, columns, blocks, index)
@@ -132,11 +129,11 @@ def is_lit(typing: Any, chunk: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         row = ir.VectorType(ir.IntType(64), DEPTH // 8)
-        rows = [
-            read(builder, builder.gep(arguments[0], [ir.IntType(64)(at)]), row)
-            for at in range(0, TILE, DEPTH)
-        ]
-        found = builder.icmp_unsigned("!=", reduce(builder.or_, rows), ir.Constant(row, None))
+        lit = ir.Constant(row, None)
+        for at in range(0, CHUNK, DEPTH):
+            place = builder.gep(arguments[0], [ir.IntType(64)(at)])
+            lit = builder.or_(lit, read(builder, place, row))
+        found = builder.icmp_unsigned("!=", lit, ir.Constant(row, None))
         bits = builder.bitcast(found, ir.IntType(row.count))
         return builder.icmp_unsigned("!=", bits, bits.type(0))
 
@@ -162,24 +159,23 @@ def _cut(
     shape = record(Shape, numbers)
     order = advance(numbers, SHAPE)
     columns = advance(order, shape.groups * ROWS)
-    room = advance(room, thread * shape.chunks * TILE)
+    room = advance(room, thread * shape.chunks * CHUNK)
     for g in range(shape.groups * piece // PIECES, shape.groups * (piece + 1) // PIECES):
         for lane in range(ROWS):
             image = advance(images, order[g * ROWS + lane] * shape.features)
-            # Four columns are a row of 64 bytes.
-            target = advance(room, lane * 4)
+            target = advance(room, lane * QUAD)
             for j in range(shape.features):
-                target[j // 4 * DEPTH + j % 4] = image[columns[j]]
+                target[j // QUAD * DEPTH + j % QUAD] = image[columns[j]]
         count = 0
         for chunk in range(shape.chunks):
-            source = advance(room, chunk * TILE)
+            source = advance(room, chunk * CHUNK)
             if not (shape.every or is_lit(source)):
                 continue
             if not shape.counting:
                 number = np.int64(index[g]) + count
                 index[shape.numbers + number] = chunk
-                target = advance(blocks, (1 + number) * TILE)
-                for k in range(0, TILE, DEPTH):
+                target = advance(blocks, (1 + number) * CHUNK)
+                for k in range(0, CHUNK, DEPTH):
                     store(target, k, load(source, k))
             count += 1
         if shape.counting:
@@ -187,28 +183,21 @@ def _cut(
 
 
 @operation
-def turn(typing: Any, source: Any, target: Any) -> Any:
+def turn(typing: Any, first: Any, second: Any, third: Any, fourth: Any, target: Any) -> Any:
     """Turn 16 columns of a group: from four pixels of an image side by side to four images.
 
-    Four rows of 64 bytes are read, four columns each, and four written, four images each.
+    Four rows of 64 bytes are read, four columns each, and four written, four images each, one
+    after the other.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         narrow = ir.VectorType(ir.IntType(8), DEPTH)
         wide = ir.VectorType(ir.IntType(64), DEPTH // 8)
-        places = [
-            [
-                builder.bitcast(
-                    builder.gep(start, [ir.IntType(64)(row * DEPTH)]), kind.as_pointer()
-                )
-                for row in range(4)
-            ]
-            for start, kind in zip(arguments, (narrow, wide), strict=True)
-        ]
+        *sources, target = arguments
         lanes = [(4 * b + i) * 4 + p for b in range(4) for p in range(4) for i in range(4)]
         rows = []
-        for place in places[0]:
-            row = builder.load(place, align=ALIGNMENT)
+        for source in sources:
+            row = read(builder, source, narrow)
             rows.append(builder.bitcast(shuffled(builder, row, row, lanes), wide))
         # Quarters of 16 bytes change places across the diagonal.
         low, high = [0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15]
@@ -220,8 +209,8 @@ def turn(typing: Any, source: Any, target: Any) -> Any:
             for first, second in ((a, c), (b, d))
             for half in (even, odd)
         ]
-        for row, place in zip(turned, places[1], strict=True):
-            builder.store(row, place, align=ALIGNMENT)
+        for number, row in enumerate(turned):
+            write(builder, row, builder.gep(target, [ir.IntType(64)(number * DEPTH)]))
         return context.get_dummy_value()
 
-    return types.none(source, target), generate
+    return types.none(first, second, third, fourth, target), generate

@@ -48,8 +48,9 @@ class ExactMemory(Memory):
         self._columns = columns
         blocks = -(-sizes[1] // UNITS)
         # Rows of left tiles come in pairs of tiles.
-        self._lefts = lefts = 2 * -(-digits.DIGITS[dtype.name] * UNITS // (2 * ROWS))
-        self._weights = blocks, shape.chunks, lefts
+        lefts = 2 * -(-digits.DIGITS[dtype.name] * UNITS // (2 * ROWS))
+        depths = -(-sizes[0] // DEPTH)
+        self._weights = blocks, depths, lefts
         tile, fours = TILE // dtype.itemsize, -(-groups // exact.TOGETHER) + 1
         own = {
             "delta_digits": blocks * fours * lefts * tile,
@@ -57,8 +58,8 @@ class ExactMemory(Memory):
             "turned": 2 * fours * tile,
             "sums": 2 * lefts * tile,
             "found": fours * exact.TOGETHER * shape.chunks,
-            "lit": fours,
-            "row": shape.chunks * DEPTH,
+            "lit": fours * exact.TOGETHER,
+            "row": depths * DEPTH,
             "room": ROWS,
             "space": WORKSPACE,
         }
@@ -71,7 +72,7 @@ class ExactMemory(Memory):
             gradients,
             activation,
             filled=DEPTH,
-            shared={"weights": blocks * shape.chunks * lefts * tile, "scales": blocks * UNITS},
+            shared={"weights": math.prod(self._weights) * tile, "scales": blocks * UNITS},
             own=own,
         )
         kernel, given = self.packing()
@@ -91,9 +92,10 @@ class ExactMemory(Memory):
         places = exact.Digits(
             weights=self._offsets["weights"],
             scales=self._offsets["scales"],
-            lefts=self._lefts,
+            depths=self._weights[1],
+            lefts=self._weights[2],
             deltas=own["delta_digits"],
-            **{name: own[name] for name in exact.Digits._fields[4:]},
+            **{name: own[name] for name in exact.Digits._fields[5:]},
         )
         job = self._job._replace(learning=learning)
         return np.array([*job, *self._shape, *places, *self._layout.flat], np.int64)

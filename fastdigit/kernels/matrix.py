@@ -20,17 +20,9 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from fastdigit.jit import compiled_features, matrix_unit, njit
-from fastdigit.kernels.simd import (
-    ALIGNMENT,
-    Vector,
-    advance,
-    operation,
-    read,
-    shuffled,
-    splatted,
-    transposed,
-)
+from fastdigit.jit import matrix_unit, njit
+from fastdigit.kernels.dots import add_dots, has_dots, load_sums, store_sums
+from fastdigit.kernels.simd import ALIGNMENT, advance, operation, transposed
 
 Pointer = Any
 """To elements of one type, in compiled code."""
@@ -161,125 +153,8 @@ def transpose_product(typing: Any, source: Any, target: Any) -> Any:
 # --- the same with vectors -----------------------------------------------------------------------
 
 
-_WORDS = ir.VectorType(ir.IntType(32), ROWS)
-_HALVES = ir.VectorType(ir.IntType(16), 2 * ROWS)
-_BYTES = ir.VectorType(ir.IntType(8), 4 * ROWS)
-
-
-def _called(builder: Any, name: str, kind: Any, arguments: Any) -> Any:
-    function = builder.module.globals.get(name)
-    if function is None:
-        signature = ir.FunctionType(kind, [argument.type for argument in arguments])
-        function = ir.Function(builder.module, signature, name)
-    return builder.call(function, arguments)
-
-
-def _halves(builder: Any, word: Any, signed: bool) -> list[Any]:
-    """Return every other byte of a vector from the first on, as 16-bit numbers, and the others."""
-    eight = ir.Constant(_HALVES, [ir.Constant(_HALVES.element, 8)] * _HALVES.count)
-    whole = builder.bitcast(word, _HALVES)
-    shift = builder.ashr if signed else builder.lshr
-    return [shift(builder.shl(whole, eight), eight), shift(whole, eight)]
-
-
-def _products(builder: Any, a: Any, b: Any) -> Any:
-    """Return the sums of each two products of 16-bit numbers that lie side by side.
-
-    LLVM knows the single instruction for it that x86 has had since MMX.
-    """
-    wide = ir.VectorType(ir.IntType(32), _HALVES.count)
-    product = builder.mul(builder.sext(a, wide), builder.sext(b, wide))
-    even, odd = (
-        shuffled(builder, product, product, list(range(first, _HALVES.count, 2)))
-        for first in (0, 1)
-    )
-    return builder.add(even, odd)
-
-
-def _has_dots() -> bool:
-    """Return whether there is an instruction for the products of four bytes each, and their sum."""
-    return "avx512vnni" in compiled_features()
-
-
-AT_ONCE = ROWS if _has_dots() else 4
+AT_ONCE = ROWS if has_dots() else 4
 """Rows of sums that stay in registers together. Of fewer than 10, each would wait for itself."""
-
-
-def _kind_of_sums() -> Any:
-    return types.UniTuple(Vector(types.int32), AT_ONCE)
-
-
-def _rows(builder: Any, start: Any) -> list[Any]:
-    start = builder.bitcast(start, _WORDS.as_pointer())
-    return [builder.gep(start, [ir.IntType(64)(row)]) for row in range(AT_ONCE)]
-
-
-@operation
-def _load_sums(typing: Any, start: Any) -> Any:
-    """Return some rows of sums."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        rows = [builder.load(row, align=ALIGNMENT) for row in _rows(builder, arguments[0])]
-        return context.make_tuple(builder, _kind_of_sums(), rows)
-
-    return _kind_of_sums()(start), generate
-
-
-@operation
-def _store_sums(typing: Any, start: Any, sums: Any) -> Any:
-    """Write these rows of sums."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        for number, row in enumerate(_rows(builder, arguments[0])):
-            builder.store(builder.extract_value(arguments[1], number), row, align=ALIGNMENT)
-        return context.get_dummy_value()
-
-    return types.none(start, sums), generate
-
-
-@operation
-def _is_lit(typing: Any, row: Any) -> Any:
-    """Return whether any byte of a row of a right tile is not 0."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        wide = ir.VectorType(ir.IntType(64), DEPTH // 8)
-        found = builder.icmp_unsigned(
-            "!=", read(builder, arguments[0], wide), ir.Constant(wide, None)
-        )
-        bits = builder.bitcast(found, ir.IntType(wide.count))
-        return builder.icmp_unsigned("!=", bits, bits.type(0))
-
-    return types.boolean(row), generate
-
-
-@operation
-def _add_dots(typing: Any, sums: Any, left: Any, pitch: Any, right: Any) -> Any:
-    """Return rows of sums plus a column of words of a left tile times a row of a right one."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        sums, place, pitch, row = arguments
-        signed = left.dtype == types.int8
-        rights = [read(builder, row, _WORDS)]
-        if not _has_dots():
-            rights = _halves(builder, rights[0], right.dtype == types.int8)
-        totals = []
-        for number in range(AT_ONCE):
-            total = builder.extract_value(sums, number)
-            word = builder.load(builder.bitcast(place, _WORDS.element.as_pointer()), align=1)
-            place = builder.gep(place, [pitch])
-            word = splatted(builder, word, ROWS)
-            if _has_dots():
-                sides = (rights[0], word) if signed else (word, rights[0])
-                given = [total, *(builder.bitcast(side, _BYTES) for side in sides)]
-                total = _called(builder, "llvm.x86.avx512.vpdpbusd.512", _WORDS, given)
-            else:
-                lefts = _halves(builder, word, signed)
-                for one, other in zip(lefts, rights, strict=True):
-                    total = builder.add(total, _products(builder, one, other))
-            totals.append(total)
-        return context.make_tuple(builder, signature.args[0], totals)
-
-    return sums(sums, left, types.int64, right), generate
 
 
 @njit(inner=True)
@@ -296,13 +171,11 @@ def _clear_vectors(space: Pointer) -> None:
 @njit(inner=True)
 def _add_product(sums: Pointer, left: Pointer, pitch: int, right: Pointer) -> None:
     for m in range(0, ROWS, AT_ONCE):
-        totals = _load_sums(advance(sums, m * ROWS))
+        totals = load_sums(advance(sums, m * ROWS), AT_ONCE)
         for k in range(0, DEPTH, 4):
-            row = advance(right, k * ROWS)
-            # In lit chunks, a third of the rows are 0.
-            if _is_lit(row):
-                totals = _add_dots(totals, advance(left, m * pitch + k), pitch, row)
-        _store_sums(advance(sums, m * ROWS), totals)
+            words = advance(left, m * pitch + k)
+            totals = add_dots(totals, words, pitch, advance(right, k * ROWS))
+        store_sums(advance(sums, m * ROWS), totals)
 
 
 @njit(inner=True)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastdigit.kernels import chunks, exact, groups, prediction, sweep
+from fastdigit.kernels import chunks, exact_learning, groups, prediction, sweep
 from fastdigit.kernels.chunks import Chunks, in_chunks
 from fastdigit.kernels.exact_memory import ExactMemory
 from fastdigit.kernels.groups import Groups, group
@@ -61,7 +61,7 @@ class NumbaObjective:
         self._images: Chunks | Groups
         self._memory: Memory
         if images.dtype == np.uint8:
-            kernel = exact.learn
+            kernel = exact_learning.learn
             self._images = in_chunks(images, every, self.threads)
             self._memory = ExactMemory(
                 problem.sizes,
@@ -154,7 +154,8 @@ def classify(
         columns = np.arange(cut.features)
         exactly = ExactMemory(sizes, dtype, cut, columns, threads, 2, False, activation)
         exactly.load(parameters)
-        rows = aligned((available_threads(), 2 * ROWS * cut.chunks * DEPTH), np.uint8)
+        row = -(-cut.features // DEPTH) * DEPTH
+        rows = aligned((available_threads(), 2 * ROWS * row), np.uint8)
         numbers = exactly.numbers(probabilities)
         given = [numbers, exactly.floats, images, exactly.right_tiles(), rows, labels, filled]
         run(prediction.classify_bytes, given, PIECES, threads)

@@ -99,11 +99,11 @@ def classify_bytes(
         (threads, 32 rows): for the last images, behind which there may be no more memory.
     """
     work = exact.work_of(numbers, floats, thread)
-    job, shape, lefts = work.job, work.shape, work.digits.lefts
+    job, shape, depths, lefts = work.job, work.shape, work.digits.depths, work.digits.lefts
     width = lanes(floats)
     halves = ROWS // width
     blocks = sweep.layer_of(work, 0).blocks
-    room = advance(room, thread * 2 * ROWS * shape.chunks * DEPTH)
+    room = advance(room, thread * 2 * ROWS * depths * DEPTH)
     space = view(advance(work.own, work.digits.space), np.int32)
     sums = view(advance(work.own, work.digits.sums), np.int32)
     products = view(advance(work.own, work.digits.turned), np.int32)
@@ -116,19 +116,19 @@ def classify_bytes(
         left, pitch = advance(images, first * shape.features), shape.features
         # Tiles read beyond the end of a row, where weights are 0.
         if (first + 2 * ROWS) * shape.features + DEPTH > shape.images * shape.features:
-            left, pitch = room, shape.chunks * DEPTH
+            left, pitch = room, depths * DEPTH
             for row in range(rows):
                 source = advance(images, (first + row) * shape.features)
                 for j in range(shape.features):
                     room[row * pitch + j] = source[j]
         left_too = advance(left, ROWS * pitch)
         for block in range(blocks):
-            own = advance(weights, block * shape.chunks * lefts * TILE)
+            own = advance(weights, block * depths * lefts * TILE)
             for pair in range(0, lefts, 2):
                 clear(space)
-                for chunk in range(shape.chunks):
-                    right = advance(own, (chunk * lefts + pair) * TILE)
-                    at = chunk * DEPTH
+                for depth in range(depths):
+                    right = advance(own, (depth * lefts + pair) * TILE)
+                    at = depth * DEPTH
                     multiply(
                         space,
                         advance(left, at),
