@@ -97,7 +97,8 @@ def iterate(
     Parameters
     ----------
     numbers, floats, blocks, index, labels
-        See the kernel that the plan names, such as `exact_learning.learn`. The parameters are loaded.
+        See the kernel that the plan names, such as `exact_learning.learn`. The parameters are
+        loaded.
     results
         (iterations, pieces, 2) float64: receives losses and right answers. After these lies what
         the plan points to.
