@@ -163,12 +163,17 @@ def add_weight_gradients(
     """
     for block in range(blocks):
         first = advance(deltas, block * UNITS * lanes(deltas))
-        for i in range(count):
-            g = zeros(deltas)
+        # Deltas are read once for two inputs; the last one is its own neighbour if it has none.
+        for i in range(0, count, 2):
+            other = min(i + 1, count - 1)
+            left = right = zeros(deltas)
             for group in range(groups):
-                x = load(inputs, group * pitch + i * lanes(deltas))
-                g = fma_each(x, advance(first, group * pitch), g)
-            add_totals(advance(gradients, (block * rows + i) * UNITS), g)
+                d = advance(first, group * pitch)
+                left = fma_each(load(inputs, group * pitch + i * lanes(deltas)), d, left)
+                right = fma_each(load(inputs, group * pitch + other * lanes(deltas)), d, right)
+            add_totals(advance(gradients, (block * rows + i) * UNITS), left)
+            if other > i:
+                add_totals(advance(gradients, (block * rows + other) * UNITS), right)
 
 
 @njit(inner=True)

@@ -74,6 +74,8 @@ class Job(NamedTuple):
 
 
 JOB = len(Job._fields)
+AT_ONCE = 8
+"""Groups that take each step together."""
 
 
 class Work(NamedTuple):
@@ -164,6 +166,9 @@ def pass_through(
 ) -> tuple[float, float]:
     """Take a tile from the first layer's outputs to the loss, and, while learning, back to deltas.
 
+    Each step is taken for some groups before the next one: within a group, each waits for the one
+    before, and the processor only looks some hundred instructions ahead for what need not wait.
+
     Parameters
     ----------
     labels
@@ -183,20 +188,26 @@ def pass_through(
     minus_one = splat(work.floats, -1.0)
     loss = 0.0
     correct = 0.0
-    for g in range(groups):
-        units = advance(activations, g * job.pitch)
-        logits = other_layers(work, units)
-        expected = load(labels, g * width)
-        counts = greater(expected, minus_one)
-        target = logits_of(expected, logits, job.outputs)
-        winner, largest = largest_of(logits, job.outputs)
-        normaliser = softmax(logits, job.outputs, largest)
-        loss += total(select(counts, subtract(normaliser, target), zero))
-        correct += total(select(equal(winner, expected), one, zero))
+    for first in range(0, groups, AT_ONCE):
+        last = min(first + AT_ONCE, groups)
+        for g in range(first, last):
+            other_layers(work, advance(activations, g * job.pitch))
+        for g in range(first, last):
+            logits = advance(activations, g * job.pitch + last_layer)
+            expected = load(labels, g * width)
+            counts = greater(expected, minus_one)
+            target = logits_of(expected, logits, job.outputs)
+            winner, largest = largest_of(logits, job.outputs)
+            normaliser = softmax(logits, job.outputs, largest)
+            loss += total(select(counts, subtract(normaliser, target), zero))
+            correct += total(select(equal(winner, expected), one, zero))
+            if job.learning:
+                back_from = advance(deltas, g * job.pitch + last_layer)
+                subtract_one_hot(expected, logits, job.outputs, back_from)
         if job.learning:
-            back_from = advance(deltas, g * job.pitch)
-            subtract_one_hot(expected, logits, job.outputs, advance(back_from, last_layer))
-            deltas_of(work, units, back_from)
+            for g in range(first, last):
+                at = g * job.pitch
+                deltas_of(work, advance(activations, at), advance(deltas, at))
     return loss, correct
 
 

@@ -190,8 +190,9 @@ REFERENCE = "reference-f64"
 
 CHECKED = 3
 """Iterations after which a contender must agree with the reference before it is timed."""
-WEIGHTS_WITHIN = {"float32": 1e-5, "float64": 1e-12}
-"""Largest difference of a weight that is allowed then, by the contender's type."""
+WEIGHTS_WITHIN = {"float32": 1e-4, "float64": 1e-12}
+"""Largest difference of a weight that is allowed then, by the contender's type. Products of PyTorch
+that add up 41,000 float32 one by one are off by 3.3e-5 on AMD's processors."""
 
 CONTENDERS: Mapping[str, Callable[[Task], Contender]] = {
     BASE: Notebook,
