@@ -37,8 +37,7 @@ def numbers_of(chunks):
     starts = index[: shape.groups + 1]
     assert shape.numbers == shape.groups + 1
     assert starts[0] == 0
-    assert len(index) == shape.numbers + starts[-1]
-    return index[shape.numbers :], np.diff(starts)
+    return index[shape.numbers :][: starts[-1]], np.diff(starts)
 
 
 def rows_of(chunks):
@@ -54,6 +53,36 @@ def rows_of(chunks):
     return whole.transpose(0, 3, 1, 2, 4).reshape(shape.groups * ROWS, -1)
 
 
+def check_corners(chunks):
+    """Require the entries of each corner of each tile to tell its groups, and where their rows are.
+
+    With a matrix unit there are none.
+    """
+    shape, index = chunks.shape, chunks.index.astype(np.int64)
+    if WIDTH == 64:
+        assert shape.corners == 0
+        assert len(index) == shape.numbers + index[shape.groups]
+        return
+    numbers, counts = numbers_of(chunks)
+    where = np.zeros((shape.groups, shape.chunks), np.int64)
+    where[np.repeat(np.arange(shape.groups), counts), numbers] = 1 + np.arange(len(numbers))
+    where = where.reshape(shape.groups, shape.corners, 4)
+    starts, entries = index[shape.starts : shape.entries], index[shape.entries :].reshape(-1, 5)
+    expected = []
+    for piece in range(shape.pieces):
+        begin, end = (shape.groups * (piece + k) // shape.pieces for k in (0, 1))
+        for tile in range(shape.tiles):
+            first, last = (begin + (end - begin) * (tile + k) // shape.tiles for k in (0, 1))
+            for corner in range(shape.corners):
+                assert starts[shape.corners * (piece * shape.tiles + tile) + corner] == len(
+                    expected
+                )
+                lit = np.flatnonzero(where[first:last, corner].any(axis=1))
+                expected += [[g, *where[first + g, corner]] for g in lit.tolist()]
+    np.testing.assert_array_equal(entries, np.reshape(expected, (-1, 5)))
+    assert starts[-2] == starts[-1] == len(entries)
+
+
 def chunks_of(features):
     """Return how many chunks a group has: enough for whole sixteens of columns."""
     return -(-features // 64) if WIDTH == 64 else 4 * -(-features // 16)
@@ -65,7 +94,8 @@ def check(images, every):
     chunks = in_chunks(images, every, THREADS)
     np.testing.assert_array_equal(images, before)
     (n, features), shape = images.shape, chunks.shape
-    assert shape == shape_of(images, every)._replace(counting=False)
+    at = {name: getattr(shape, name) for name in ("corners", "starts", "entries")}
+    assert shape == shape_of(images, every)._replace(counting=False, **at)
     assert (shape.images, shape.features, shape.every) == (n, features, every)
     assert (shape.groups, shape.chunks) == (-(-n // 16), chunks_of(features))
     assert shape.pieces == pieces_of(shape.groups)
@@ -90,6 +120,7 @@ def check(images, every):
         assert (numbers_of(chunks)[1] == shape.chunks).all()
     else:
         assert blocks[1:].any(axis=1).all()
+    check_corners(chunks)
     return chunks
 
 

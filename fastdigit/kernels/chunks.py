@@ -15,6 +15,7 @@ from llvmlite import ir
 from numba import types
 
 from fastdigit.jit import matrix_unit, njit
+from fastdigit.kernels.groups import tile_of
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.matrix import DEPTH, ROWS
 from fastdigit.kernels.parallel import PIECES, available_threads, pieces_of, run
@@ -34,6 +35,10 @@ CHUNK = WIDTH * ROWS
 """Bytes of a chunk."""
 CORNER = 256
 """Bytes of 16 columns of a group."""
+QUADS = ROWS // QUAD
+"""Rows of a corner."""
+ENTRY = 1 + QUADS
+"""Numbers of an entry for a corner."""
 
 MOST_IN_TILE = 48
 """Groups in a tile at most: what their deltas take must stay in a near cache, and the sums of a
@@ -59,6 +64,13 @@ class Shape(NamedTuple):
     numbers: int
     """Offset in the index of which of a group's chunks each one is. Before it are the numbers of
     the groups' first chunks."""
+    corners: int
+    """In a group, those that are left out included; 0 where chunks are not rows."""
+    starts: int
+    """Offset of where each corner of each tile begins among the entries."""
+    entries: int
+    """Offset of the corners of a tile that have rows, corner by corner: the number of the group in
+    the tile, and where each of the four rows is, among the chunks."""
 
 
 SHAPE = len(Shape._fields)
@@ -93,6 +105,9 @@ def shape_of(images: npt.NDArray[np.uint8], every: bool) -> Shape:
         every=every,
         counting=True,
         numbers=groups + 1,
+        corners=0,
+        starts=0,
+        entries=0,
     )
 
 
@@ -120,7 +135,54 @@ def in_chunks(images: npt.NDArray[np.uint8], every: bool, threads: int) -> Chunk
     blocks = aligned((1 + int(starts[-1]), CHUNK), np.uint8)
     shape = shape._replace(counting=False)
     cut(index, blocks)
+    if WIDTH == QUAD:
+        shape, index = with_corners(shape, index, threads)
     return Chunks(shape, order, columns, blocks, index)
+
+
+def with_corners(shape: Shape, index: Array, threads: int) -> tuple[Shape, Array]:
+    """Return the index with the corners of each tile, which the way back goes by."""
+    corners, tiles = shape.chunks // QUADS, shape.pieces * shape.tiles
+    # A count is two places further on, so that a start is one: there it moves on to the next one.
+    starts = len(index)
+    index = np.concatenate([index, np.zeros(tiles * corners + 2, np.uint32)])
+    shape = shape._replace(corners=corners, starts=starts, entries=len(index))
+
+    def list_all(counting: bool) -> None:
+        numbers = np.array(shape._replace(counting=counting), np.int64)
+        run(_list_corners, [numbers, index], tiles, threads)
+
+    list_all(counting=True)
+    index[starts:] = np.cumsum(index[starts:], dtype=np.int64)
+    index = np.concatenate([index, np.zeros(ENTRY * int(index[-1]), np.uint32)])
+    list_all(counting=False)
+    return shape, index
+
+
+@njit()
+def _list_corners(
+    numbers: Any, index: Any, _c: Any, _d: Any, _e: Any, _f: Any, _g: Any, piece: int, _: int
+) -> None:
+    """Count the entries of a tile, corner by corner, or write them: a kernel of all tiles."""
+    shape = record(Shape, numbers)
+    tile = tile_of(shape, piece // shape.tiles, piece % shape.tiles)
+    of_rows = advance(index, shape.numbers)
+    starts = advance(index, shape.starts + tile.number * shape.corners)
+    entries = advance(index, shape.entries)
+    for g in range(tile.first, tile.last):
+        last = np.int64(-1)
+        entry = entries
+        for k in range(np.int64(index[g]), np.int64(index[g + 1])):
+            corner = np.int64(of_rows[k]) // QUADS
+            if shape.counting:
+                starts[corner + 2] += corner != last
+            else:
+                if corner != last:
+                    entry = advance(entries, ENTRY * np.int64(starts[corner + 1]))
+                    entry[0] = g - tile.first
+                    starts[corner + 1] += 1
+                entry[1 + np.int64(of_rows[k]) % QUADS] = 1 + k
+            last = corner
 
 
 @operation

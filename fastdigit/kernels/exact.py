@@ -52,9 +52,9 @@ class Digits(NamedTuple):
     sums: int
     """(two, lefts) products."""
     found: int
-    """(groups, chunks) or (corners, groups, 4): the numbers of the chunks of a tile."""
+    """(groups, chunks): the numbers of the chunks of a tile, where there is a matrix unit."""
     lit: int
-    """(groups,): the numbers of those, or of the fours of those, that have some chunks."""
+    """(fours of groups,): the numbers of those that have a chunk."""
     row: int
     """A row of weights in the order of the columns."""
     room: int

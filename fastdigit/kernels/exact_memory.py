@@ -58,7 +58,7 @@ class ExactMemory(Memory):
             "turned": 2 * fours * tile,
             "sums": 2 * lefts * tile,
             "found": fours * exact.TOGETHER * shape.chunks,
-            "lit": fours * exact.TOGETHER,
+            "lit": fours,
             "row": depths * DEPTH,
             "room": ROWS,
             "space": WORKSPACE,

@@ -5,12 +5,10 @@ whole group on the way forward, and for sixteen columns of a whole tile on the w
 of digits is read once and multiplied with a row at once; nothing else is done for it.
 """
 
-from typing import Any
-
 import numpy as np
 
 from fastdigit.jit import njit
-from fastdigit.kernels.chunks import CORNER, QUAD, turn
+from fastdigit.kernels.chunks import CORNER, ENTRY, QUAD, QUADS, turn
 from fastdigit.kernels.dense import Pointer
 from fastdigit.kernels.dots import add_dots, has_dots, no_sums, store_sums
 from fastdigit.kernels.exact import TOGETHER, Work, add_products, write_outputs
@@ -23,8 +21,6 @@ AT_ONCE = 30 if has_dots() else 5
 """Sums that stay in registers together: of AVX-512's 32, or of sixteen that hold half as much."""
 AHEAD = 32
 """Rows between the one that is fetched into the nearest cache and the one that is multiplied."""
-QUADS = ROWS // QUAD
-"""Rows that are turned together."""
 
 
 @njit(inner=True)
@@ -69,24 +65,24 @@ def add_weight_gradients(
     layer = layer_of(work, 0)
     size = -(-groups // TOGETHER) * lefts * TILE
     deltas = view(advance(work.own, work.digits.deltas), np.int8)
-    lit = view(advance(work.own, work.digits.lit), np.int32)
     turned = view(advance(work.own, work.digits.turned), np.uint8)
     sums = view(advance(work.own, work.digits.sums), np.int32)
-    found = find_rows(work, tile, index)
-    for number in range(work.shape.chunks // QUADS):
-        own = advance(found, number * groups * QUADS)
-        count = find_groups(own, groups, lit)
+    shape = work.shape
+    starts = advance(index, shape.starts + tile.number * shape.corners)
+    for number in range(shape.corners):
+        begin = np.int64(starts[number])
+        count = np.int64(starts[number + 1]) - begin
         if count == 0:
             continue
+        entries = advance(index, shape.entries + begin * ENTRY)
         for k in range(count):
-            rows = advance(own, np.int64(lit[k]) * QUADS)
-            turn_corner(blocks, rows, advance(turned, k * CORNER))
+            turn_corner(blocks, advance(entries, k * ENTRY + 1), advance(turned, k * CORNER))
         for block in range(layer.blocks):
             for first in range(lefts * ROWS // AT_ONCE):
                 words = advance(deltas, block * size + first * AT_ONCE * DEPTH)
                 totals = no_sums(AT_ONCE)
                 for k in range(count):
-                    g = np.int64(lit[k])
+                    g = np.int64(entries[k * ENTRY])
                     corner = advance(turned, k * CORNER)
                     at = g // TOGETHER * lefts * TILE + g % TOGETHER * ROWS
                     for quad in range(QUADS):
@@ -101,37 +97,8 @@ def add_weight_gradients(
 
 
 @njit(inner=True)
-def find_rows(work: Work, tile: Tile, index: Pointer) -> Any:
-    """Note where the rows of a tile are, and return the table (corners, groups, 4).
-
-    0 stands for zeros.
-    """
-    groups = tile.last - tile.first
-    found = view(advance(work.own, work.digits.found), np.int32)
-    for k in range(groups * work.shape.chunks):
-        found[k] = 0
-    numbers = advance(index, work.shape.numbers)
-    for g in range(groups):
-        for k in range(np.int64(index[tile.first + g]), np.int64(index[tile.first + g + 1])):
-            number = np.int64(numbers[k])
-            found[(number // QUADS * groups + g) * QUADS + number % QUADS] = 1 + k
-    return found
-
-
-@njit(inner=True)
-def find_groups(found: Pointer, groups: int, lit: Pointer) -> int:
-    """Note the groups of a tile that have rows in a corner, and return how many do."""
-    count = 0
-    for g in range(groups):
-        own = advance(found, g * QUADS)
-        lit[count] = g
-        count += (own[0] | own[1] | own[2] | own[3]) != 0
-    return count
-
-
-@njit(inner=True)
 def turn_corner(blocks: Pointer, found: Pointer, target: Pointer) -> None:
-    """Turn the four rows of a corner, of which the table says where they are."""
+    """Turn the four rows of a corner, of which an entry says where they are; 0 is zeros."""
     turn(
         advance(blocks, np.int64(found[0]) * DEPTH),
         advance(blocks, np.int64(found[1]) * DEPTH),
