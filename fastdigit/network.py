@@ -134,6 +134,8 @@ class Network:
         ------
         DataError
             If the images are not what the network was made for.
+        ValueError
+            If the network's weights are not finite.
         """
         labels, _ = self._classify(self._inputs(images), False, backend, threads)
         return labels.astype(np.intp, copy=False)
@@ -162,6 +164,7 @@ class Network:
     def _classify(
         self, inputs: npt.NDArray[Any], probabilities: bool, backend: str, threads: int | None
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+        self.check_finite()
         return classify(
             self.parameters, self.sizes, inputs, probabilities, backend, threads, self.activation
         )
@@ -202,10 +205,22 @@ class Network:
                 )
         return inputs
 
+    def check_finite(self) -> None:
+        """Raise ValueError if any weight or bias is NaN or infinite: then there are no answers."""
+        if not np.isfinite(self.parameters).all():
+            raise ValueError("the network's weights contain NaN or infinity; train it anew")
+
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the network to a safetensors file; what was there is replaced as a whole."""
+        """Write the network to a safetensors file; what was there is replaced as a whole.
+
+        Raises
+        ------
+        ValueError
+            If its weights are not finite: no file with such would be read again.
+        """
         from fastdigit.storage import save
 
+        self.check_finite()
         save(self, path)
 
     @classmethod

@@ -6,6 +6,7 @@ give the same bits everywhere. Powers are products of our own: the C library's m
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ import numpy.typing as npt
 Floats = npt.NDArray[Any]
 
 
-def _check_share(name: str, value: float) -> None:
-    if not 0 <= value < 1:
-        raise ValueError(f"{name}={value!r}; it must be at least 0 and less than 1")
+def _check_share(name: str, value: Any) -> None:
+    if not (isinstance(value, Real) and 0 <= value < 1):
+        raise ValueError(f"{name}={value!r}; it must be a number, at least 0 and less than 1")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Adam:
     def __post_init__(self) -> None:
         _check_share("beta1", self.beta1)
         _check_share("beta2", self.beta2)
-        if not 0 < self.epsilon < float("inf"):
+        if not (isinstance(self.epsilon, Real) and 0 < self.epsilon < float("inf")):
             raise ValueError(f"epsilon={self.epsilon!r}; it must be a positive number")
 
     @property

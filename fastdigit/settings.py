@@ -136,7 +136,7 @@ def settings(**given: Any) -> Settings:
 
 def _check_whole(name: str, value: Any, least: int) -> None:
     try:
-        fits = least <= operator.index(value) < TOO_LARGE
+        fits = not isinstance(value, bool) and least <= operator.index(value) < TOO_LARGE
     except TypeError:
         fits = False
     if not fits:

@@ -641,6 +641,11 @@ class TestPredict:
 
 
 class TestOthers:
+    @pytest.mark.parametrize("threads", ["0", "-3"])
+    def test_numbers_of_threads_that_numba_stops_at(self, threads):
+        done = run("info", expect=2, NUMBA_NUM_THREADS=threads)
+        assert f"NUMBA_NUM_THREADS={threads} in the environment; it is 1 or more" in done.stderr
+
     def test_info(self, data):
         done = run("info", FASTDIGIT_DATA=str(data), NUMBA_NUM_THREADS="1")
         facts = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if line[0] != " ")

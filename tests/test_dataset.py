@@ -82,9 +82,9 @@ def test_split_of_unlabelled_data():
     assert dev.labels is None
 
 
-@pytest.mark.parametrize("dev", [-1, 10, 1000])
+@pytest.mark.parametrize("dev", [-1, 10, 1000, 1.5, "3", None])
 def test_impossible_split(dev):
-    with pytest.raises(DataError, match=f"{dev} of 10"):
+    with pytest.raises(DataError, match=f"{dev!r} of 10"):
         numbered(10).split(dev=dev)
 
 

@@ -253,3 +253,17 @@ def test_pixels_too_large_for_the_type_are_refused(pixel):
 def test_a_data_set_is_not_its_images():
     with pytest.raises(DataError, match=r"predict\(data\.images\)"):
         Network([784, 2]).predict(make_digits(3))
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_weights_that_are_not_finite_give_no_answers(number):
+    network, images = Network([12, 3, 2], seed=0), drawn_images()
+    network.biases[0][1] = number
+    asked = (
+        lambda: network.predict(images),
+        lambda: network.predict_proba(images),
+        lambda: network.accuracy(images, np.zeros(len(images), np.uint8)),
+    )
+    for ask in asked:
+        with pytest.raises(ValueError, match="weights contain NaN or infinity; train it anew"):
+            ask()

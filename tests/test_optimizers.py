@@ -186,7 +186,10 @@ def test_other_names_are_refused_with_the_right_ones(wrong):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: SGD(momentum=1), "momentum=1; it must be at least 0 and less than 1"),
+        (lambda: SGD(momentum=1), "momentum=1; it must be a number, at least 0 and less than 1"),
+        (lambda: SGD(momentum="0.9"), "momentum='0.9'; it must be a number"),
+        (lambda: Adam(beta1=None), "beta1=None; it must be a number"),
+        (lambda: Adam(epsilon="1e-8"), "epsilon='1e-8'; it must be a positive number"),
         (lambda: SGD(momentum=float("nan")), "momentum=nan"),
         (lambda: SGD(nesterov=True), "needs a momentum"),
         (lambda: Adam(beta1=-0.1), "beta1=-0.1"),

@@ -87,6 +87,18 @@ def test_special_numbers_keep_their_bits(tmp_path):
     assert Network.load(tmp_path / "n").parameters.tobytes() == before.parameters.tobytes()
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_not_saved(number, tmp_path):
+    """They could not be read again; and what was there stays."""
+    path = saved(tmp_path / "n")
+    before = path.read_bytes()
+    wrong = network()
+    wrong.parameters[5] = number
+    with pytest.raises(ValueError, match="weights contain NaN or infinity"):
+        wrong.save(path)
+    assert path.read_bytes() == before
+
+
 def test_other_programs_can_read_it(tmp_path):
     path = saved(tmp_path / "n")
     tensors = load_file(path)

@@ -41,6 +41,7 @@ def trained(iterations, *, sizes=SIZES, seed=1, data=None, **options):
         ("iterations", -1, r"iterations=-1; .*at least 0"),
         ("iterations", 2.5, r"iterations=2.5; .*whole number"),
         ("iterations", "10", r"iterations='10'"),
+        ("iterations", True, r"iterations=True; .*whole number"),
         ("every", 0, r"every=0; .*at least 1"),
         ("learning_rate", 0, r"learning_rate=0; .*positive"),
         ("learning_rate", -0.1, r"learning_rate=-0.1"),

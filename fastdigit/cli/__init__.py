@@ -8,12 +8,13 @@ Each command imports what it needs when it runs, so that ``--help`` answers at o
 import argparse
 import atexit
 import gc
+import os
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from fastdigit import __version__
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser = build_parser()
         try:
             options = parser.parse_args(arguments)
+            check_environment()
             options.run(options)
             if sys.stdout is not None:
                 sys.stdout.flush()
@@ -66,6 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (DataError, DivergenceError, OSError, MemoryError) as error:
             say_error(in_options(describe(error)))
             return FAILED
+
+
+def check_environment() -> None:
+    """Raise ArgumentError for a number of threads that Numba cannot be imported with."""
+    threads = os.environ.get("NUMBA_NUM_THREADS", "")
+    with suppress(ValueError):
+        if int(threads) < 1:
+            raise ArgumentError(f"NUMBA_NUM_THREADS={threads} in the environment; it is 1 or more")
 
 
 def spare_garbage_collection() -> None:

@@ -85,10 +85,10 @@ class Dataset:
         train, dev
             Two datasets that together hold each row once; ``dev`` has exactly ``dev`` rows.
         """
-        if not 0 <= dev < len(self):
+        if not isinstance(dev, (int, np.integer)) or not 0 <= dev < len(self):
             raise DataError(
-                f"asked to hold out {dev} of {len(self)} rows; "
-                "the number must be at least 0 and leave a row to train on"
+                f"asked to hold out {dev!r} of {len(self)} rows; "
+                "the number must be whole, at least 0, and leave a row to train on"
             )
         # RandomState, because NumPy has frozen its stream; that of default_rng may change.
         order = np.random.RandomState(seed).permutation(len(self))
