@@ -16,7 +16,7 @@ Floats = npt.NDArray[Any]
 
 
 def _check_share(name: str, value: Any) -> None:
-    if not (isinstance(value, Real) and 0 <= value < 1):
+    if not (isinstance(value, Real) and 0 <= float(value) < 1):
         raise ValueError(f"{name}={value!r}; it must be a number, at least 0 and less than 1")
 
 
