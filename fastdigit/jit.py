@@ -32,6 +32,7 @@ from numba.core.runtime import rtsys
 from platformdirs import user_cache_path
 
 from fastdigit.inner import InnerCompiler
+from fastdigit.interrupts import ENDING
 
 try:
     import fcntl
@@ -45,11 +46,6 @@ COMPILED = ("inner.py", "jit.py", "data/*.py", "kernels/*.py")
 """Where compiled functions, and the constants in them, are written."""
 
 DIRECTORY = re.compile(r"numba-[^/]+-llvmlite-[^/]+-[0-9a-f]{16}")
-ENDING = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
-"""Signals that may end a program by raising an exception."""
-
 KEPT = 30 * 24 * 3600
 """Seconds without use after which the code of another version is removed."""
 

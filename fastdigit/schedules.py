@@ -47,7 +47,9 @@ class Step:
 
     def shares(self, numbers: Numbers, steps: int, steps_an_epoch: int) -> Rates:
         """Return the share of the peak at the steps of these numbers."""
-        changes, place = np.unique(numbers // (self.every * steps_an_epoch), return_inverse=True)
+        # Beyond what steps are counted in, it never changes.
+        every = min(int(self.every) * steps_an_epoch, np.iinfo(np.int64).max)
+        changes, place = np.unique(numbers // every, return_inverse=True)
         powers = [power(self.factor, change) for change in changes.tolist()]
         return np.array(powers)[place]
 

@@ -146,7 +146,10 @@ def _check_whole(name: str, value: Any, least: int) -> None:
 
 
 def _check_number(name: str, value: Any, positive: bool) -> None:
-    number = float(value) if isinstance(value, Real) else float("nan")
+    try:
+        number = float(value) if isinstance(value, Real) else float("nan")
+    except OverflowError:
+        number = float("inf")
     if not (number > 0 if positive else number >= 0) or number == float("inf"):
         kind = "a positive number" if positive else "a number of at least 0"
         raise ValueError(f"{name}={value!r}; it must be {kind}")

@@ -10,7 +10,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from fastdigit import optimizers
+from fastdigit import interrupts, optimizers
 from fastdigit import progress as shown
 from fastdigit.data import Dataset
 from fastdigit.errors import DataError, DivergenceError
@@ -19,7 +19,7 @@ from fastdigit.history import Checkpoint, History
 from fastdigit.kernels import Objective, Problem, Trainer, objective, trainer
 from fastdigit.kernels import chosen as kernel_backend
 from fastdigit.network import Network
-from fastdigit.settings import Settings, settings
+from fastdigit.settings import TOO_LARGE, Settings, settings
 from fastdigit.watch import Watch
 
 if TYPE_CHECKING:
@@ -174,6 +174,8 @@ def fit(
         if resume is not None:
             history = _continued(resume, chosen, (training, held_out), kernels)
     total, an_epoch = chosen.steps(len(training.images))
+    if total >= TOO_LARGE:
+        raise DataError(f"epochs={epochs} of {an_epoch} steps are 2**63 steps or more; use fewer")
     # What overflows is found where the loss is no longer finite.
     with (
         _reporter(progress, total, -(-total // an_epoch), chosen) as report,
@@ -210,10 +212,12 @@ def fit(
                 history.final_loss, history.final_accuracy = run.score(history)
             report(history, finished=True)
         except (KeyboardInterrupt, DivergenceError) as error:
-            history.checkpoint = Checkpoint(
-                chosen, _fingerprint(training, held_out), run.state(), watch.state()
-            )
-            error.history = history  # type: ignore[union-attr]
+            # Who presses Ctrl-C twice wants it no less.
+            with interrupts.ignored():
+                error.history = history  # type: ignore[union-attr]
+                history.checkpoint = Checkpoint(
+                    chosen, _fingerprint(training, held_out), run.state(), watch.state()
+                )
             raise
         finally:
             history.train_seconds += time.perf_counter() - started
@@ -233,6 +237,7 @@ def _carried(history: History) -> Iterator[None]:
 def _check(network: Network, callbacks: Sequence[Callback]) -> None:
     if not isinstance(network, Network):
         raise TypeError(f"network={network!r}; it must be a Network, as Network([784, 10, 10])")
+    network.check_finite()
     if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
         raise TypeError(f"callbacks={callbacks!r}; it must be a list of functions")
 

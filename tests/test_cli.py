@@ -364,6 +364,21 @@ class TestTrain:
             fd.fit(expected, train, iterations=1, backend="numpy", progress=False)
             np.testing.assert_allclose(found, expected.parameters, rtol=0, atol=1e-5)
 
+    @pytest.mark.parametrize("gap", [0.0, 0.003, 0.01, 0.02])
+    def test_interrupting_again_loses_nothing(self, data, tmp_path, gap):
+        """Whenever the second signal comes, the weights are saved and said to be."""
+        path = tmp_path / "m.safetensors"
+        with begin("train", data, *ENDLESS, "--save-model", path) as process:
+            for line in process.stderr:
+                if line.startswith("iteration    20/"):
+                    break
+            for _ in range(3):
+                process.send_signal(signal.SIGINT)
+                time.sleep(gap)
+            _, errors = process.communicate(timeout=60)
+        assert f"the last weights are in {path}" in errors
+        assert np.isfinite(fd.Network.load(path).parameters).all()
+
     def test_interrupt_before_the_first_iteration(self, data, tmp_path):
         path = tmp_path / "m.safetensors"
         with begin("train", data, *ENDLESS, "--save-model", path) as process:
@@ -641,10 +656,17 @@ class TestPredict:
 
 
 class TestOthers:
-    @pytest.mark.parametrize("threads", ["0", "-3"])
+    @pytest.mark.parametrize("threads", ["0", "-3", "abc", "1.5"])
     def test_numbers_of_threads_that_numba_stops_at(self, threads):
         done = run("info", expect=2, NUMBA_NUM_THREADS=threads)
-        assert f"NUMBA_NUM_THREADS={threads} in the environment; it is 1 or more" in done.stderr
+        (line,) = done.stderr.splitlines()
+        assert f"NUMBA_NUM_THREADS={threads} in the environment; it must be a whole" in line
+
+    @pytest.mark.parametrize("schedule", ["linear", "cosine", "step", "constant"])
+    def test_more_steps_than_can_be_counted(self, data, schedule):
+        many = ("--epochs", 2**62, "--schedule", schedule)
+        done = run("train", data, "--recipe", "98", *many, expect=1)
+        assert f"epochs={2**62} of " in done.stderr
 
     def test_info(self, data):
         done = run("info", FASTDIGIT_DATA=str(data), NUMBA_NUM_THREADS="1")

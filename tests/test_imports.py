@@ -136,7 +136,12 @@ ABOVE = [
 FORBIDDEN = {
     "fastdigit.errors": ["fastdigit."],
     "fastdigit.inner": ["fastdigit."],
-    "fastdigit.jit": [name for name in MODULES if not inside("fastdigit.inner", name)],
+    "fastdigit.interrupts": ["numpy", "numba", "fastdigit."],
+    "fastdigit.jit": [
+        name
+        for name in MODULES
+        if not (inside("fastdigit.inner", name) or inside("fastdigit.interrupts", name))
+    ],
     "fastdigit.processors": ["numpy", "numba", "fastdigit."],
     "fastdigit.threads": ["fastdigit.data", "fastdigit.kernels", "fastdigit.jit"],
     "fastdigit.optimizers": ["fastdigit."],

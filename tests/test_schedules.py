@@ -55,6 +55,7 @@ def test_constant():
 def test_step_changes_after_whole_epochs():
     found = rates(Step(every=2, factor=0.5), 1.0, 14, 3)
     np.testing.assert_array_equal(found, [1] * 6 + [0.5] * 6 + [0.25] * 2)
+    assert rates(Step(every=10**30, factor=0.5), 1.0, 14, 3).tolist() == [1.0] * 14
     growing = rates(Step(every=1, factor=3), 1.0, 3, 1)
     np.testing.assert_array_equal(growing, [1, 3, 9])
 

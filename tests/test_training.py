@@ -42,6 +42,7 @@ def trained(iterations, *, sizes=SIZES, seed=1, data=None, **options):
         ("iterations", 2.5, r"iterations=2.5; .*whole number"),
         ("iterations", "10", r"iterations='10'"),
         ("iterations", True, r"iterations=True; .*whole number"),
+        ("learning_rate", 10**400, r"learning_rate=10+; it must be a positive number"),
         ("every", 0, r"every=0; .*at least 1"),
         ("learning_rate", 0, r"learning_rate=0; .*positive"),
         ("learning_rate", -0.1, r"learning_rate=-0.1"),
@@ -562,3 +563,18 @@ def test_several_python_threads_train_at_once(backend):
             results[seed][0].parameters, expected.parameters, rtol=0, atol=tolerance
         )
         np.testing.assert_allclose(results[seed][1].loss, history.loss, rtol=tolerance)
+
+
+def test_a_network_that_is_not_finite_is_not_trained():
+    network = Network(SIZES, "float64", seed=1)
+    network.parameters[3] = np.nan
+    with pytest.raises(ValueError, match="weights contain NaN or infinity"):
+        fit(network, examples(), iterations=2, progress=False)
+
+
+def test_masked_images_are_refused():
+    """Their masked pixels would count as they are."""
+    images, labels = examples()
+    masked = np.ma.masked_greater(images, 100)
+    with pytest.raises(DataError, match=r"masked array; .*filled\(0\)"):
+        fit(Network(SIZES, seed=1), (masked, labels), iterations=1, progress=False)

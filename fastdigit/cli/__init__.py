@@ -8,13 +8,15 @@ Each command imports what it needs when it runs, so that ``--help`` answers at o
 import argparse
 import atexit
 import gc
+import math
 import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 
 from fastdigit import __version__
@@ -22,6 +24,7 @@ from fastdigit.cli import commands
 from fastdigit.cli.arguments import ArgumentError, in_options
 from fastdigit.cli.streams import forgiving_streams, note, say_error, say_warning
 from fastdigit.errors import DataError, DivergenceError
+from fastdigit.interrupts import ENDING
 
 GOOD, FAILED, WRONG_ARGUMENTS, INTERRUPTED = 0, 1, 2, 130
 BY_SIGNAL = 128
@@ -71,11 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def check_environment() -> None:
-    """Raise ArgumentError for a number of threads that Numba cannot be imported with."""
-    threads = os.environ.get("NUMBA_NUM_THREADS", "")
-    with suppress(ValueError):
-        if int(threads) < 1:
-            raise ArgumentError(f"NUMBA_NUM_THREADS={threads} in the environment; it is 1 or more")
+    """Raise ArgumentError for a number of threads that Numba does not take."""
+    threads = os.environ.get("NUMBA_NUM_THREADS", "").strip()
+    if threads and not (threads.isdecimal() and int(threads) > 0):
+        raise ArgumentError(
+            f"NUMBA_NUM_THREADS={threads} in the environment; it must be a whole number, 1 or more"
+        )
 
 
 def spare_garbage_collection() -> None:
@@ -107,7 +111,8 @@ def describe(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):
-        return f"there is not enough memory ({error or 'no details'}); use fewer --rows"
+        use_less = "use fewer --rows or --hidden units"
+        return f"there is not enough memory ({error or 'no details'}); {use_less}"
     return str(error) or type(error).__name__
 
 
@@ -115,20 +120,27 @@ def describe(error: BaseException) -> str:
 def termination_as_interrupt() -> Iterator[None]:
     """Turn SIGTERM and SIGHUP into `Terminated`; what is ignored, as by nohup, stays ignored.
 
-    Only the main thread may do that, so elsewhere nothing changes.
+    Of several signals in a second, Ctrl-C included, the first one counts: the others would stop
+    what is done to obey it. Only the main thread may do that, so elsewhere nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated(number)
+    obeyed = -math.inf
 
-    signals = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]
+    def terminate(number: int, frame: FrameType | None) -> None:
+        nonlocal obeyed
+        now = time.monotonic()
+        if now - obeyed < 1:
+            return
+        obeyed = now
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
+
     before = {
         number: signal.signal(number, terminate)
-        for number in signals
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN
+        for number in ENDING
+        if signal.getsignal(number) != signal.SIG_IGN
     }
     try:
         yield

@@ -70,6 +70,8 @@ def as_bytes(images: ArrayLike) -> NDArray[np.uint8]:
 
 
 def _array(images: ArrayLike) -> NDArray[Any]:
+    if np.ma.isMaskedArray(images):
+        raise DataError("the images are a masked array; say what masked pixels are with .filled(0)")
     try:
         return np.asarray(images)
     except (ValueError, TypeError) as error:

@@ -153,8 +153,8 @@ def transpose_product(typing: Any, source: Any, target: Any) -> Any:
 # --- the same with vectors -----------------------------------------------------------------------
 
 
-AT_ONCE = ROWS if has_dots() else 4
-"""Rows of sums that stay in registers together. Of fewer than 10, each would wait for itself."""
+AT_ONCE = 8 if has_dots() else 2
+"""Rows of the sums of each of two products that stay in registers together."""
 
 
 @njit(inner=True)
@@ -169,24 +169,29 @@ def _clear_vectors(space: Pointer) -> None:
 
 
 @njit(inner=True)
-def _add_product(sums: Pointer, left: Pointer, pitch: int, right: Pointer) -> None:
+def _add_products(
+    sums: Pointer, left: Pointer, pitch: int, right: Pointer, right_too: Pointer
+) -> None:
+    """Add the products of a left tile with two right ones, whose sums are two products apart."""
+    apart = 2 * TILE // 4
     for m in range(0, ROWS, AT_ONCE):
-        totals = load_sums(advance(sums, m * ROWS), AT_ONCE)
+        start = advance(sums, m * ROWS)
+        totals, totals_too = load_sums(start, AT_ONCE), load_sums(advance(start, apart), AT_ONCE)
         for k in range(0, DEPTH, 4):
+            # Each word is read once for both.
             words = advance(left, m * pitch + k)
             totals = add_dots(totals, words, pitch, advance(right, k * ROWS))
-        store_sums(advance(sums, m * ROWS), totals)
+            totals_too = add_dots(totals_too, words, pitch, advance(right_too, k * ROWS))
+        store_sums(start, totals)
+        store_sums(advance(start, apart), totals_too)
 
 
 @njit(inner=True)
 def _multiply_vectors(
     space: Pointer, left: Pointer, left_too: Pointer, pitch: int, right: Pointer, right_too: Pointer
 ) -> None:
-    size = TILE // 4
-    _add_product(space, left, pitch, right)
-    _add_product(advance(space, size), left_too, pitch, right)
-    _add_product(advance(space, 2 * size), left, pitch, right_too)
-    _add_product(advance(space, 3 * size), left_too, pitch, right_too)
+    _add_products(space, left, pitch, right, right_too)
+    _add_products(advance(space, TILE // 4), left_too, pitch, right, right_too)
 
 
 @njit(inner=True)

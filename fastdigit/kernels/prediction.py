@@ -21,7 +21,7 @@ from fastdigit.kernels.matrix import (
     transpose_product,
 )
 from fastdigit.kernels.parallel import PIECES
-from fastdigit.kernels.simd import advance, lanes, store, view
+from fastdigit.kernels.simd import ALIGNMENT, advance, lanes, prefetch_for_later, store, view
 from fastdigit.kernels.sparse import linear_pairs
 from fastdigit.kernels.transposition import next_group, restore_rows
 
@@ -122,11 +122,17 @@ def classify_bytes(
                 for j in range(shape.features):
                     room[row * pitch + j] = source[j]
         left_too = advance(left, ROWS * pitch)
+        ahead = advance(images, (first + 2 * ROWS) * shape.features)
         for block in range(blocks):
             own = advance(weights, block * depths * lefts * TILE)
             for pair in range(0, lefts, 2):
                 clear(space)
                 for depth in range(depths):
+                    if block + pair == 0:
+                        # The next images, in the order in which they lie.
+                        for line in range(2 * ROWS):
+                            at = (depth * 2 * ROWS + line) * ALIGNMENT
+                            prefetch_for_later(advance(ahead, at))
                     right = advance(own, (depth * lefts + pair) * TILE)
                     at = depth * DEPTH
                     multiply(
