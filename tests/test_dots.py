@@ -7,7 +7,16 @@ import pytest
 
 from fastdigit.jit import njit
 from fastdigit.kernels import exact_rows, matrix
-from fastdigit.kernels.dots import WORDS, add_dots, load_sums, no_sums, store_sums
+from fastdigit.kernels.dots import (
+    WORDS,
+    add_dots,
+    add_dots_of_word,
+    add_sums,
+    list_words,
+    load_sums,
+    no_sums,
+    store_sums,
+)
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.simd import advance, pointer
 
@@ -34,6 +43,21 @@ def onto_others(words, pitch, rows, out):
     for k in range(len(rows)):
         sums = add_dots(sums, advance(pointer(words), 4 * k), pitch, pointer(rows[k]))
     store_sums(pointer(out), sums)
+
+
+@njit()
+def of_words(words, rows, pitch, out):
+    """Add up the dots of each word with three rows, which begin a row further on each time, twice."""
+    sums = no_sums(3)
+    for k in range(len(words) // 4):
+        row = advance(pointer(rows), k * 4 * WORDS)
+        sums = add_dots_of_word(sums, advance(pointer(words), 4 * k), row, pitch)
+    store_sums(pointer(out), add_sums(sums, sums))
+
+
+@njit()
+def listed(row, first, numbers):
+    return list_words(pointer(row), first, pointer(numbers))
 
 
 def drawn(kinds, pitch, count=5):
@@ -89,8 +113,51 @@ def test_no_rows_leave_no_sums():
     assert not found(words, 64, rows[:0]).any()
 
 
+def sums_of_words(kinds, pitch):
+    """Return the sums of five words with rows, and what they are."""
+    random = np.random.RandomState(pitch)
+    words, rows = (np.iinfo(kind) for kind in kinds)
+    word = random.randint(words.min, words.max + 1, 21).astype(kinds[0])[1:]
+    row = aligned((5 + 2 * pitch, WORDS, 4), kinds[1])
+    row[:] = random.randint(rows.min, rows.max + 1, row.shape)
+    out = aligned((3, WORDS), np.int32)
+    of_words(word, row, pitch * 4 * WORDS, out)
+    k, n = np.ogrid[:5, :3]
+    wide = row[k + n * pitch].astype(np.int64)
+    return out, 2 * np.einsum("ki,knwi->nw", word.reshape(5, 4).astype(np.int64), wide)
+
+
+@kinds
+@pytest.mark.parametrize("pitch", [1, 4])
+def test_dots_of_a_word_are_added_up(pitch, kinds):
+    np.testing.assert_array_equal(*sums_of_words(kinds, pitch))
+
+
+def lists():
+    """Return the lists of rows of words with more and more zeros, at an odd address."""
+    random = np.random.RandomState(0)
+    found = []
+    for share in (0, 0.1, 0.5, 0.9, 1):
+        words = random.randint(1, 256, (WORDS, 4)) * (random.random_sample((WORDS, 4)) < 0.3)
+        words[:, 3] |= 1
+        words[random.random_sample(WORDS) < share] = 0
+        row = np.insert(words.astype(np.uint8), 0, 0)[1:]
+        numbers = np.full(WORDS, -1, np.int32)
+        count = listed(row, 1000, numbers)
+        np.testing.assert_array_equal(numbers[:count], 1000 + np.flatnonzero(words.any(axis=1)))
+        found.append(count)
+    return found
+
+
+def test_words_that_are_not_zeros_are_listed():
+    found = lists()
+    assert (found[0], found[-1]) == (WORDS, 0)
+    assert sorted(set(found)) == found[::-1]
+
+
 def checksums():
-    return [zlib.crc32(found(w, 64, r)[:5].tobytes()) for w, r in (drawn(k, 64) for k in KINDS)]
+    dots = [zlib.crc32(found(w, 64, r)[:5].tobytes()) for w, r in (drawn(k, 64) for k in KINDS)]
+    return dots + [zlib.crc32(sums_of_words(k, 1)[0].tobytes()) for k in KINDS] + lists()
 
 
 def test_older_processors_give_the_same_bits(output_of):

@@ -15,7 +15,15 @@ from numba import types
 from numba.extending import intrinsic
 
 from fastdigit.jit import compiled_features
-from fastdigit.kernels.simd import ALIGNMENT, Vector, operation, read, shuffled, splatted
+from fastdigit.kernels.simd import (
+    ALIGNMENT,
+    Vector,
+    operation,
+    read,
+    shuffled,
+    splatted,
+    write,
+)
 
 WORDS = 16
 """Words of a row, and numbers of a dot."""
@@ -52,15 +60,30 @@ def has_dots() -> bool:
     return "avx512vnni" in compiled_features()
 
 
-def _dot(builder: Any, sums: Any, unsigned: Any, signed: Any) -> Any:
-    """Return sums plus a dot, by the instruction for it."""
-    name = "llvm.x86.avx512.vpdpbusd.512"
+def _intrinsic(builder: Any, name: str, result: Any, parameters: list[Any]) -> Any:
+    """Return one of LLVM's own functions."""
     function = builder.module.globals.get(name)
     if function is None:
-        kind = ir.FunctionType(_WORDS, [_WORDS, _BYTES, _BYTES])
-        function = ir.Function(builder.module, kind, name)
+        function = ir.Function(builder.module, ir.FunctionType(result, parameters), name)
+    return function
+
+
+def _dot(builder: Any, sums: Any, unsigned: Any, signed: Any) -> Any:
+    """Return sums plus a dot, by the instruction for it."""
+    parameters = [_WORDS, _BYTES, _BYTES]
+    function = _intrinsic(builder, "llvm.x86.avx512.vpdpbusd.512", _WORDS, parameters)
     sides = (builder.bitcast(side, _BYTES) for side in (unsigned, signed))
     return builder.call(function, [sums, *sides])
+
+
+def _added(builder: Any, total: Any, unsigned: Any, signed: Any) -> Any:
+    """Return sums plus a dot."""
+    if has_dots():
+        return _dot(builder, total, unsigned, signed)
+    sides = _halves(builder, unsigned, False), _halves(builder, signed, True)
+    for one, other in zip(*sides, strict=True):
+        total = builder.add(total, _products(builder, one, other))
+    return total
 
 
 def _counted(function: Callable[..., Any]) -> Any:
@@ -70,6 +93,12 @@ def _counted(function: Callable[..., Any]) -> Any:
 
 def _tuple(count: Any) -> Any:
     return types.UniTuple(Vector(types.int32), count.literal_value)
+
+
+def _word(builder: Any, place: Any) -> Any:
+    """Return a row with the word at any address in each of its words."""
+    word = builder.load(builder.bitcast(place, _WORDS.element.as_pointer()), align=1)
+    return splatted(builder, word, WORDS)
 
 
 def _rows(builder: Any, start: Any, count: int) -> list[Any]:
@@ -122,19 +151,75 @@ def add_dots(typing: Any, sums: Any, words: Any, pitch: Any, row: Any) -> Any:
         given, place, pitch, start = arguments
         signed = words.dtype == types.int8
         whole = read(builder, start, _WORDS)
-        halves = [] if has_dots() else _halves(builder, whole, row.dtype == types.int8)
         totals = []
         for number in range(sums.count):
             total = builder.extract_value(given, number)
-            word = builder.load(builder.bitcast(place, _WORDS.element.as_pointer()), align=1)
+            word = _word(builder, place)
             place = builder.gep(place, [pitch])
-            word = splatted(builder, word, WORDS)
-            if has_dots():
-                total = _dot(builder, total, *((whole, word) if signed else (word, whole)))
-            else:
-                for one, other in zip(_halves(builder, word, signed), halves, strict=True):
-                    total = builder.add(total, _products(builder, one, other))
-            totals.append(total)
+            totals.append(_added(builder, total, *((whole, word) if signed else (word, whole))))
         return context.make_tuple(builder, sums, totals)
 
     return sums(sums, words, types.int64, row), generate
+
+
+@operation
+def add_dots_of_word(typing: Any, sums: Any, word: Any, rows: Any, pitch: Any) -> Any:
+    """Return vectors of sums plus the dots of a word, one with each of as many rows.
+
+    The rows lie `pitch` bytes apart, at aligned addresses; the word lies at any.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        given, place, start, pitch = arguments
+        one = _word(builder, place)
+        totals = []
+        for number in range(sums.count):
+            total = builder.extract_value(given, number)
+            other = read(builder, start, _WORDS)
+            start = builder.gep(start, [pitch])
+            sides = (one, other) if rows.dtype == types.int8 else (other, one)
+            totals.append(_added(builder, total, *sides))
+        return context.make_tuple(builder, sums, totals)
+
+    return sums(sums, word, rows, types.int64), generate
+
+
+@operation
+def add_sums(typing: Any, sums: Any, others: Any) -> Any:
+    """Return vectors of sums plus as many others."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        totals = [
+            builder.add(*(builder.extract_value(side, number) for side in arguments))
+            for number in range(sums.count)
+        ]
+        return context.make_tuple(builder, sums, totals)
+
+    return sums(sums, others), generate
+
+
+@operation
+def list_words(typing: Any, row: Any, number: Any, numbers: Any) -> Any:
+    """Write the numbers of those words of a row that are not 0, and return how many they are.
+
+    The first word of the row, which lies at any address, has the number that is given. Sixteen
+    places are overwritten, however many words there are.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        start, number, target = arguments
+        lit = builder.icmp_unsigned(
+            "!=", read(builder, start, _WORDS, align=1), ir.Constant(_WORDS, None)
+        )
+        own = ir.Constant(_WORDS, list(range(WORDS)))
+        number = splatted(builder, builder.trunc(number, _WORDS.element), WORDS)
+        name = f"llvm.experimental.vector.compress.v{WORDS}i32"
+        compress = _intrinsic(builder, name, _WORDS, [_WORDS, lit.type, _WORDS])
+        nothing = ir.Constant(_WORDS, ir.Undefined)
+        listed = builder.call(compress, [builder.add(own, number), lit, nothing])
+        write(builder, listed, target, align=4)
+        mask = builder.bitcast(lit, ir.IntType(WORDS))
+        ones = _intrinsic(builder, f"llvm.ctpop.i{WORDS}", mask.type, [mask.type])
+        return builder.zext(builder.call(ones, [mask]), ir.IntType(64))
+
+    return types.int64(row, types.int64, numbers), generate

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fastdigit.kernels import digits, exact
 from fastdigit.kernels.bundles import UNITS
 from fastdigit.kernels.chunks import Shape
-from fastdigit.kernels.layout import Pairs, aligned
+from fastdigit.kernels.layout import Pairs
 from fastdigit.kernels.matrix import DEPTH, ROWS, TILE, WORKSPACE
 from fastdigit.kernels.memory import Array, Floats, Memory
 from fastdigit.kernels.parallel import Call
@@ -78,13 +78,10 @@ class ExactMemory(Memory):
         kernel, given = self.packing()
         self._write_digits = Call(kernel, given, sizes[1], threads)
 
-    def right_tiles(self) -> npt.NDArray[np.int8]:
-        """Return the digits of the weights as right tiles; there they are left ones."""
-        lefts = self._part("weights").view(np.int8)[: math.prod(self._weights) * TILE]
-        lefts = lefts.reshape(*self._weights, ROWS, DEPTH // 4, 4)
-        rights = aligned(lefts.size, np.int8)
-        rights.reshape(lefts.shape)[:] = lefts.swapaxes(-3, -2)
-        return rights
+    def left_tiles(self) -> npt.NDArray[np.int8]:
+        """Return the digits of the weights: (blocks, depths, lefts, rows, words, four bytes)."""
+        digits = self._part("weights").view(np.int8)[: math.prod(self._weights) * TILE]
+        return digits.reshape(*self._weights, ROWS, DEPTH // 4, 4)
 
     def numbers(self, learning: bool) -> npt.NDArray[np.int64]:
         """Return what `exact.work_of` reads."""

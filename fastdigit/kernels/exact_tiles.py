@@ -7,13 +7,23 @@ each: see `exact`.
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastdigit.jit import njit
 from fastdigit.kernels.chunks import CORNER, turn
 from fastdigit.kernels.dense import Pointer
 from fastdigit.kernels.exact import TOGETHER, Work, add_products, write_outputs
 from fastdigit.kernels.groups import Tile
-from fastdigit.kernels.matrix import DEPTH, ROWS, TILE, clear, multiply, take
+from fastdigit.kernels.layout import aligned
+from fastdigit.kernels.matrix import (
+    DEPTH,
+    ROWS,
+    TILE,
+    clear,
+    multiply,
+    take,
+    transpose_product,
+)
 from fastdigit.kernels.simd import ALIGNMENT, advance, prefetch, prefetch_for_later, view
 from fastdigit.kernels.sweep import layer_of
 
@@ -147,6 +157,50 @@ def add_weight_gradients(
                 column = chunk * DEPTH + part * ROWS
                 add_products(work, block, sums, advance(gradient, column))
                 add_products(work, block, advance(sums, size), advance(gradient, column + ROWS))
+
+
+def arranged(tiles: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """Return the digits of weights, in left tiles, as right tiles (blocks, depths, lefts)."""
+    rights = aligned(tiles.shape, np.int8)
+    rights[:] = tiles.swapaxes(-3, -2)
+    return rights
+
+
+@njit(inner=True)
+def linear_images(
+    work: Work,
+    block: int,
+    images: Pointer,
+    pitch: int,
+    rows: int,
+    ahead: Pointer,
+    weights: Pointer,
+    _lists: Pointer,
+    sums: Pointer,
+) -> None:
+    """Sum up ten units of two groups of images; see `exact_words.linear_images`."""
+    depths, lefts = work.digits.depths, work.digits.lefts
+    space = view(advance(work.own, work.digits.space), np.int32)
+    products = view(advance(work.own, work.digits.turned), np.int32)
+    digits = advance(weights, block * depths * lefts * TILE)
+    images_too = advance(images, ROWS * pitch)
+    for pair in range(0, lefts, 2):
+        clear(space)
+        for depth in range(depths):
+            if block + pair == 0:
+                # The next images, in the order in which they lie.
+                for line in range(2 * ROWS):
+                    at = (depth * 2 * ROWS + line) * ALIGNMENT
+                    prefetch_for_later(advance(ahead, at))
+            right = advance(digits, (depth * lefts + pair) * TILE)
+            at = depth * DEPTH
+            some, others = advance(images, at), advance(images_too, at)
+            multiply(space, some, others, pitch, right, advance(right, TILE))
+        take(space, products, advance(products, 2 * ROWS * ROWS))
+        for number in range(4):
+            target = (number % 2 * lefts + pair + number // 2) * ROWS * ROWS
+            source = advance(products, number * ROWS * ROWS)
+            transpose_product(source, ROWS, advance(sums, target))
 
 
 @njit(inner=True)

@@ -22,7 +22,7 @@ from numba import types
 
 from fastdigit.jit import matrix_unit, njit
 from fastdigit.kernels.dots import add_dots, has_dots, load_sums, store_sums
-from fastdigit.kernels.simd import ALIGNMENT, advance, operation, transposed
+from fastdigit.kernels.simd import advance, operation, read, transposed, write
 
 Pointer = Any
 """To elements of one type, in compiled code."""
@@ -133,21 +133,24 @@ def _take_from_unit(typing: Any, space: Any, target: Any, target_too: Any) -> An
 
 
 @operation
-def transpose_product(typing: Any, source: Any, target: Any) -> Any:
-    """Write the 16 x 16 numbers of a product with rows and columns exchanged."""
+def transpose_product(typing: Any, source: Any, pitch: Any, target: Any) -> Any:
+    """Write the 16 x 16 numbers of a product with rows and columns exchanged.
+
+    The rows that are read lie `pitch` numbers apart, the others one after the other.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = ir.VectorType(ir.IntType(32), ROWS)
-        source, target = (builder.bitcast(start, kind.as_pointer()) for start in arguments)
-        rows = [
-            builder.load(builder.gep(source, [ir.IntType(64)(row)]), align=ALIGNMENT)
-            for row in range(ROWS)
-        ]
+        source, pitch, target = arguments
+        rows = []
+        for _ in range(ROWS):
+            rows.append(read(builder, source, kind))
+            source = builder.gep(source, [pitch])
         for row, value in enumerate(transposed(builder, rows)):
-            builder.store(value, builder.gep(target, [ir.IntType(64)(row)]), align=ALIGNMENT)
+            write(builder, value, builder.gep(target, [ir.IntType(64)(row * ROWS)]))
         return context.get_dummy_value()
 
-    return types.none(source, target), generate
+    return types.none(source, types.int64, target), generate
 
 
 # --- the same with vectors -----------------------------------------------------------------------

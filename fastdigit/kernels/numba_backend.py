@@ -154,10 +154,12 @@ def classify(
         columns = np.arange(cut.features)
         exactly = ExactMemory(sizes, dtype, cut, columns, threads, 2, False, activation)
         exactly.load(parameters)
-        row = -(-cut.features // DEPTH) * DEPTH
-        rows = aligned((available_threads(), 2 * ROWS * row), np.uint8)
+        tiles = exactly.left_tiles()
+        _, depths, lefts = tiles.shape[:3]
+        weights = prediction.way.arranged(tiles)
+        room = aligned((available_threads(), 2 * ROWS, 2 * depths + 1 + lefts, DEPTH), np.uint8)
         numbers = exactly.numbers(probabilities)
-        given = [numbers, exactly.floats, images, exactly.right_tiles(), rows, labels, filled]
+        given = [numbers, exactly.floats, images, weights, room, labels, filled]
         run(prediction.classify_bytes, given, PIECES, threads)
     else:
         shape = groups.shape_of(images, dtype, every=False)

@@ -4,26 +4,19 @@ from typing import Any
 
 import numpy as np
 
-from fastdigit.jit import njit
-from fastdigit.kernels import exact, sweep
+from fastdigit.jit import matrix_unit, njit
+from fastdigit.kernels import exact, exact_tiles, exact_words, sweep
 from fastdigit.kernels.dense import Pointer, largest_of, softmax
 from fastdigit.kernels.groups import SHAPE, choose_pairs
 from fastdigit.kernels.layout import LAYER
-from fastdigit.kernels.matrix import (
-    DEPTH,
-    ROWS,
-    TILE,
-    clear,
-    multiply,
-    prepare,
-    release,
-    take,
-    transpose_product,
-)
+from fastdigit.kernels.matrix import DEPTH, ROWS, prepare, release
 from fastdigit.kernels.parallel import PIECES
-from fastdigit.kernels.simd import ALIGNMENT, advance, lanes, prefetch_for_later, store, view
+from fastdigit.kernels.simd import advance, lanes, store, view
 from fastdigit.kernels.sparse import linear_pairs
 from fastdigit.kernels.transposition import next_group, restore_rows
+
+way = exact_tiles if matrix_unit() else exact_words
+linear_images = way.linear_images
 
 
 @njit(inner=True)
@@ -94,62 +87,38 @@ def classify_bytes(
     Parameters
     ----------
     weights
-        The digits of the weights as right tiles: images, unlike in training, are rows.
+        The digits of the weights, arranged for the `way`: images, unlike in training, are rows.
     room
-        (threads, 32 rows): for the last images, behind which there may be no more memory.
+        (threads, 32 images, depths + 1 + depths + lefts, 64): for the last images, behind which
+        there may be no more memory, and for what `exact_words` works in.
     """
     work = exact.work_of(numbers, floats, thread)
     job, shape, depths, lefts = work.job, work.shape, work.digits.depths, work.digits.lefts
     width = lanes(floats)
     halves = ROWS // width
-    blocks = sweep.layer_of(work, 0).blocks
-    room = advance(room, thread * 2 * ROWS * depths * DEPTH)
-    space = view(advance(work.own, work.digits.space), np.int32)
+    size = 2 * ROWS * depths * DEPTH
+    room = advance(room, thread * 2 * ROWS * (2 * depths + 1 + lefts) * DEPTH)
+    lists = view(advance(room, size), np.int32)
     sums = view(advance(work.own, work.digits.sums), np.int32)
-    products = view(advance(work.own, work.digits.turned), np.int32)
-    size = lefts * ROWS * ROWS
     last = shape.groups * (piece + 1) // PIECES
     prepare()
     for g in range(shape.groups * piece // PIECES, last, 2):
         first = g * ROWS
         rows = min(2 * ROWS, min(last * ROWS, shape.images) - first)
-        left, pitch = advance(images, first * shape.features), shape.features
-        # Tiles read beyond the end of a row, where weights are 0.
-        if (first + 2 * ROWS) * shape.features + DEPTH > shape.images * shape.features:
-            left, pitch = room, depths * DEPTH
+        some, pitch = advance(images, first * shape.features), shape.features
+        # What is read of an image may end behind it, where weights are 0: a word after as many
+        # bytes as fill up rows of 64.
+        if (first + 2 * ROWS) * shape.features + 2 * DEPTH > shape.images * shape.features:
+            some, pitch = room, depths * DEPTH
             for row in range(rows):
                 source = advance(images, (first + row) * shape.features)
                 for j in range(shape.features):
                     room[row * pitch + j] = source[j]
-        left_too = advance(left, ROWS * pitch)
         ahead = advance(images, (first + 2 * ROWS) * shape.features)
-        for block in range(blocks):
-            own = advance(weights, block * depths * lefts * TILE)
-            for pair in range(0, lefts, 2):
-                clear(space)
-                for depth in range(depths):
-                    if block + pair == 0:
-                        # The next images, in the order in which they lie.
-                        for line in range(2 * ROWS):
-                            at = (depth * 2 * ROWS + line) * ALIGNMENT
-                            prefetch_for_later(advance(ahead, at))
-                    right = advance(own, (depth * lefts + pair) * TILE)
-                    at = depth * DEPTH
-                    multiply(
-                        space,
-                        advance(left, at),
-                        advance(left_too, at),
-                        pitch,
-                        right,
-                        advance(right, TILE),
-                    )
-                take(space, products, advance(products, 2 * ROWS * ROWS))
-                for number in range(4):
-                    target = (pair + number // 2) * ROWS * ROWS + number % 2 * size
-                    source = advance(products, number * ROWS * ROWS)
-                    transpose_product(source, advance(sums, target))
+        for block in range(sweep.layer_of(work, 0).blocks):
+            linear_images(work, block, some, pitch, rows, ahead, weights, lists, sums)
             exact.write_outputs(work, block, 0, sums)
-            exact.write_outputs(work, block, 1, advance(sums, size))
+            exact.write_outputs(work, block, 1, advance(sums, lefts * ROWS * ROWS))
         for k in range(2 * halves):
             count = min(width, rows - k * width)
             if count > 0:

@@ -1,0 +1,122 @@
+"""Exact sums of the first layer with vectors, straight from images.
+
+Each image stays by itself, because few words of a single one are not zeros: of MNIST, 28 %. They
+are listed, and each is multiplied with the digits of a whole block of units at once.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from fastdigit.jit import njit
+from fastdigit.kernels.dense import Pointer
+from fastdigit.kernels.dots import (
+    WORDS,
+    add_dots_of_word,
+    add_sums,
+    list_words,
+    no_sums,
+    store_sums,
+)
+from fastdigit.kernels.exact import Work
+from fastdigit.kernels.layout import aligned
+from fastdigit.kernels.matrix import DEPTH, ROWS, transpose_product
+from fastdigit.kernels.simd import ALIGNMENT, advance, prefetch_for_later
+from fastdigit.kernels.sweep import layer_of
+
+WORD = 4
+"""Bytes of a word."""
+
+
+def arranged(tiles: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """Return the digits of weights, in left tiles, as `linear_images` reads them.
+
+    These are (blocks, 1 + words, lefts, DEPTH): for each word of an image those of all units of a
+    block, side by side; and zeros for one word more.
+    """
+    blocks, depths, lefts = tiles.shape[:3]
+    words = depths * WORDS
+    digits = aligned((blocks, words + 1, lefts, DEPTH), np.int8)
+    digits[:, words] = 0
+    by_words = digits[:, :words].reshape(blocks, depths, WORDS, lefts, ROWS, WORD)
+    by_words[:] = tiles.transpose(0, 1, 4, 2, 3, 5)
+    return digits
+
+
+@njit(inner=True)
+def linear_images(
+    work: Work,
+    block: int,
+    images: Pointer,
+    pitch: int,
+    rows: int,
+    ahead: Pointer,
+    weights: Pointer,
+    lists: Pointer,
+    sums: Pointer,
+) -> None:
+    """Sum up ten units of two groups of images, of which there are so many `rows`.
+
+    Parameters
+    ----------
+    images, pitch
+        The first image, and how many bytes lie between two of them.
+    ahead
+        What is fetched into a near cache meanwhile: the images of the next two groups.
+    weights
+        What `arranged` returns.
+    lists
+        (32, depths + 1, 16): for each image the numbers of its words that are not zeros, which are
+        listed for the first block. Behind that (32, lefts, 16) sums.
+    sums
+        (two, lefts) products: receives the sums, with images side by side.
+    """
+    depths, lefts = work.digits.depths, work.digits.lefts
+    apart = lefts * WORDS
+    size = (depths + 1) * WORDS
+    end = depths * WORDS
+    digits = advance(weights, block * (end + 1) * lefts * DEPTH)
+    products = advance(lists, 2 * ROWS * size)
+    again = layer_of(work, 0).blocks > 1
+    for row in range(rows):
+        image = advance(images, row * pitch)
+        # What is not read again lies in the same place: it would push weights out of the cache.
+        numbers = advance(lists, row * size if again else 0)
+        if block == 0:
+            fetched = advance(ahead, row * depths * ALIGNMENT)
+            list_image(image, depths, fetched, numbers)
+        for pair in range(0, lefts, 2):
+            some = advance(digits, pair * DEPTH)
+            # Four sums that do not wait for each other.
+            even = odd = no_sums(2)
+            k = 0
+            n = np.int64(numbers[0])
+            while n != end:
+                even = add_dots_of_word(
+                    even, advance(image, n * WORD), advance(some, n * lefts * DEPTH), DEPTH
+                )
+                n = np.int64(numbers[k + 1])
+                odd = add_dots_of_word(
+                    odd, advance(image, n * WORD), advance(some, n * lefts * DEPTH), DEPTH
+                )
+                k += 2
+                n = np.int64(numbers[k])
+            store_sums(advance(products, row * apart + pair * WORDS), add_sums(even, odd))
+    for g in range(2):
+        for left in range(lefts):
+            source = advance(products, g * ROWS * apart + left * WORDS)
+            transpose_product(source, apart, advance(sums, (g * lefts + left) * ROWS * ROWS))
+
+
+@njit(inner=True)
+def list_image(image: Pointer, depths: int, ahead: Pointer, numbers: Pointer) -> None:
+    """List the words of an image that are not zeros, and then twice that of none.
+
+    So they are read in twos, up to an end that has no count: a loop of unknown length stays small,
+    and the processor mistakes its end once and not twice.
+    """
+    count = 0
+    for depth in range(depths):
+        prefetch_for_later(advance(ahead, depth * ALIGNMENT))
+        row = advance(image, depth * DEPTH)
+        count += list_words(row, depth * WORDS, advance(numbers, count))
+    numbers[count] = numbers[count + 1] = depths * WORDS
