@@ -47,7 +47,7 @@ def onto_others(words, pitch, rows, out):
 
 @njit()
 def of_words(words, rows, pitch, out):
-    """Add up the dots of each word with three rows, which begin a row further on each time, twice."""
+    """Add up the dots of each word with three rows, a row further on each time; and all twice."""
     sums = no_sums(3)
     for k in range(len(words) // 4):
         row = advance(pointer(rows), k * 4 * WORDS)
@@ -142,7 +142,7 @@ def lists():
         words[:, 3] |= 1
         words[random.random_sample(WORDS) < share] = 0
         row = np.insert(words.astype(np.uint8), 0, 0)[1:]
-        numbers = np.full(WORDS, -1, np.int32)
+        numbers = np.full(WORDS, 7, np.uint16)
         count = listed(row, 1000, numbers)
         np.testing.assert_array_equal(numbers[:count], 1000 + np.flatnonzero(words.any(axis=1)))
         found.append(count)

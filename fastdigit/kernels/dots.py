@@ -203,21 +203,21 @@ def list_words(typing: Any, row: Any, number: Any, numbers: Any) -> Any:
     """Write the numbers of those words of a row that are not 0, and return how many they are.
 
     The first word of the row, which lies at any address, has the number that is given. Sixteen
-    places are overwritten, however many words there are.
+    places of the numbers, of 16 bits, are overwritten, however many words there are.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         start, number, target = arguments
-        lit = builder.icmp_unsigned(
-            "!=", read(builder, start, _WORDS, align=1), ir.Constant(_WORDS, None)
-        )
-        own = ir.Constant(_WORDS, list(range(WORDS)))
-        number = splatted(builder, builder.trunc(number, _WORDS.element), WORDS)
-        name = f"llvm.experimental.vector.compress.v{WORDS}i32"
-        compress = _intrinsic(builder, name, _WORDS, [_WORDS, lit.type, _WORDS])
-        nothing = ir.Constant(_WORDS, ir.Undefined)
-        listed = builder.call(compress, [builder.add(own, number), lit, nothing])
-        write(builder, listed, target, align=4)
+        whole = read(builder, start, _WORDS, align=1)
+        lit = builder.icmp_unsigned("!=", whole, ir.Constant(_WORDS, None))
+        kind = ir.VectorType(ir.IntType(16), WORDS)
+        own = ir.Constant(kind, list(range(WORDS)))
+        first = splatted(builder, builder.trunc(number, kind.element), WORDS)
+        name = f"llvm.experimental.vector.compress.v{WORDS}i16"
+        compress = _intrinsic(builder, name, kind, [kind, lit.type, kind])
+        nothing = ir.Constant(kind, ir.Undefined)
+        listed = builder.call(compress, [builder.add(own, first), lit, nothing])
+        write(builder, listed, target, align=2)
         mask = builder.bitcast(lit, ir.IntType(WORDS))
         ones = _intrinsic(builder, f"llvm.ctpop.i{WORDS}", mask.type, [mask.type])
         return builder.zext(builder.call(ones, [mask]), ir.IntType(64))

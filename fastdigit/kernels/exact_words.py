@@ -20,7 +20,7 @@ from fastdigit.kernels.dots import (
 from fastdigit.kernels.exact import Work
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.matrix import DEPTH, ROWS, transpose_product
-from fastdigit.kernels.simd import ALIGNMENT, advance, prefetch_for_later
+from fastdigit.kernels.simd import ALIGNMENT, advance, prefetch_for_later, view
 from fastdigit.kernels.sweep import layer_of
 
 WORD = 4
@@ -65,8 +65,8 @@ def linear_images(
     weights
         What `arranged` returns.
     lists
-        (32, depths + 1, 16): for each image the numbers of its words that are not zeros, which are
-        listed for the first block. Behind that (32, lefts, 16) sums.
+        (32, depths + 1, 16): room for the numbers of the words of each image that are not zeros,
+        which are listed for the first block. Behind that (32, lefts, 16) sums.
     sums
         (two, lefts) products: receives the sums, with images side by side.
     """
@@ -80,7 +80,7 @@ def linear_images(
     for row in range(rows):
         image = advance(images, row * pitch)
         # What is not read again lies in the same place: it would push weights out of the cache.
-        numbers = advance(lists, row * size if again else 0)
+        numbers = view(advance(lists, row * size if again else 0), np.uint16)
         if block == 0:
             fetched = advance(ahead, row * depths * ALIGNMENT)
             list_image(image, depths, fetched, numbers)
