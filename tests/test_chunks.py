@@ -40,6 +40,11 @@ def numbers_of(chunks):
     return index[shape.numbers :][: starts[-1]], np.diff(starts)
 
 
+def rows_in(chunks):
+    """Return the chunks that are stored, without cells."""
+    return chunks.blocks[1 : chunks.shape.cells // CHUNK]
+
+
 def rows_of(chunks):
     """Return the pixels of all groups, an image a row, and columns up to whole chunks."""
     shape = chunks.shape
@@ -48,39 +53,45 @@ def rows_of(chunks):
     # They go up in each group, so none is there twice.
     assert (np.diff(of_group * shape.chunks + numbers) > 0).all()
     whole = np.zeros((shape.groups, shape.chunks, CHUNK), np.uint8)
-    whole[of_group, numbers] = chunks.blocks[1:]
+    whole[of_group, numbers] = rows_in(chunks)
     whole = whole.reshape(shape.groups, shape.chunks, WIDTH // 4, ROWS, 4)
     return whole.transpose(0, 3, 1, 2, 4).reshape(shape.groups * ROWS, -1)
 
 
-def check_corners(chunks):
-    """Require the entries of each corner of each tile to tell its groups, and where their rows are.
+def check_cells(chunks):
+    """Require the cells of each quad of each tile: their fours of images, and their pixels.
 
     With a matrix unit there are none.
     """
-    shape, index = chunks.shape, chunks.index.astype(np.int64)
+    shape, index = chunks.shape, chunks.index
     if WIDTH == 64:
-        assert shape.corners == 0
-        assert len(index) == shape.numbers + index[shape.groups]
+        assert shape.starts == 0
+        assert len(index) == shape.fours == shape.numbers + index[shape.groups]
         return
-    numbers, counts = numbers_of(chunks)
-    where = np.zeros((shape.groups, shape.chunks), np.int64)
-    where[np.repeat(np.arange(shape.groups), counts), numbers] = 1 + np.arange(len(numbers))
-    where = where.reshape(shape.groups, shape.corners, 4)
-    starts, entries = index[shape.starts : shape.entries], index[shape.entries :].reshape(-1, 5)
-    expected = []
+    tiles = shape.pieces * shape.tiles
+    assert shape.fours == shape.starts + tiles * shape.chunks + 2
+    starts = index[shape.starts : shape.fours].astype(np.int64)
+    fours = index[shape.fours :].view(np.uint16)[: starts[-1]]
+    cells = chunks.blocks.ravel()[shape.cells :].reshape(-1, 4, 4)[: starts[-1]]
+    assert shape.cells == (1 + len(numbers_of(chunks)[0])) * CHUNK
+    pixels = rows_of(chunks).reshape(-1, 4, shape.chunks, 4)
+    found = 0
     for piece in range(shape.pieces):
         begin, end = (shape.groups * (piece + k) // shape.pieces for k in (0, 1))
         for tile in range(shape.tiles):
             first, last = (begin + (end - begin) * (tile + k) // shape.tiles for k in (0, 1))
-            for corner in range(shape.corners):
-                assert starts[shape.corners * (piece * shape.tiles + tile) + corner] == len(
-                    expected
-                )
-                lit = np.flatnonzero(where[first:last, corner].any(axis=1))
-                expected += [[g, *where[first + g, corner]] for g in lit.tolist()]
-    np.testing.assert_array_equal(entries, np.reshape(expected, (-1, 5)))
-    assert starts[-2] == starts[-1] == len(entries)
+            of_tile = pixels[4 * first : 4 * last].transpose(2, 0, 3, 1)
+            quads, expected = np.nonzero(of_tile.any(axis=(2, 3)) | bool(shape.every))
+            at = slice(found, found + len(quads))
+            np.testing.assert_array_equal(fours[at], expected)
+            np.testing.assert_array_equal(cells[at], of_tile[quads, expected])
+            number = shape.chunks * (piece * shape.tiles + tile)
+            counts = np.bincount(quads, minlength=shape.chunks)
+            np.testing.assert_array_equal(
+                starts[number : number + shape.chunks], found + np.cumsum(counts) - counts
+            )
+            found += len(quads)
+    assert starts[-2] == starts[-1] == found
 
 
 def chunks_of(features):
@@ -94,7 +105,7 @@ def check(images, every):
     chunks = in_chunks(images, every, THREADS)
     np.testing.assert_array_equal(images, before)
     (n, features), shape = images.shape, chunks.shape
-    at = {name: getattr(shape, name) for name in ("corners", "starts", "entries")}
+    at = {name: getattr(shape, name) for name in ("starts", "fours", "cells")}
     assert shape == shape_of(images, every)._replace(counting=False, **at)
     assert (shape.images, shape.features, shape.every) == (n, features, every)
     assert (shape.groups, shape.chunks) == (-(-n // 16), chunks_of(features))
@@ -119,8 +130,8 @@ def check(images, every):
     if every:
         assert (numbers_of(chunks)[1] == shape.chunks).all()
     else:
-        assert blocks[1:].any(axis=1).all()
-    check_corners(chunks)
+        assert rows_in(chunks).any(axis=1).all()
+    check_cells(chunks)
     return chunks
 
 
@@ -148,7 +159,7 @@ def test_the_numbers_of_tiles():
 @pytest.mark.parametrize("density", [0, 0.0005, 1])
 def test_any_share_of_pixels(density):
     images = drawn(300, 200, density)
-    sparse, dense = (len(check(images, every).blocks) - 1 for every in (False, True))
+    sparse, dense = (len(rows_in(check(images, every))) for every in (False, True))
     assert dense == 19 * chunks_of(200)
     if density == 0:
         assert sparse == 0
@@ -171,7 +182,7 @@ def test_one_pixel_keeps_its_chunk(pixel):
     for image, column in ((0, 0), (15, 63), (16, 64), (31, 127), (47, 129)):
         images = np.zeros((48, 130), np.uint8)
         images[image, column] = pixel
-        _, kept = check(images, every=False).blocks
+        (kept,) = rows_in(check(images, every=False))
         assert np.count_nonzero(kept) == 1
 
 
@@ -188,7 +199,7 @@ def test_similar_digits_share_their_background():
     chunks = check(digits, every=False)
     padded = np.pad(digits, ((0, 0), (0, -784 % WIDTH)))
     lit = padded.reshape(-1, ROWS, chunks_of(784), WIDTH).any(axis=(1, 3)).sum()
-    assert len(chunks.blocks) - 1 < 0.8 * lit
+    assert len(rows_in(chunks)) < 0.8 * lit
 
 
 @everies

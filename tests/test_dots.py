@@ -10,7 +10,7 @@ from fastdigit.kernels import exact_rows, matrix
 from fastdigit.kernels.dots import (
     WORDS,
     add_dots,
-    add_dots_of_word,
+    add_dots_of_words,
     add_sums,
     list_words,
     load_sums,
@@ -47,11 +47,11 @@ def onto_others(words, pitch, rows, out):
 
 @njit()
 def of_words(words, rows, pitch, out):
-    """Add up the dots of each word with three rows, a row further on each time; and all twice."""
-    sums = no_sums(3)
-    for k in range(len(words) // 4):
+    """Add up the dots of each two words with three rows, a row further on each time; all twice."""
+    sums = no_sums(6)
+    for k in range(len(words) // 4 - 1):
         row = advance(pointer(rows), k * 4 * WORDS)
-        sums = add_dots_of_word(sums, advance(pointer(words), 4 * k), row, pitch)
+        sums = add_dots_of_words(sums, advance(pointer(words), 4 * k), 2, row, pitch)
     store_sums(pointer(out), add_sums(sums, sums))
 
 
@@ -114,17 +114,18 @@ def test_no_rows_leave_no_sums():
 
 
 def sums_of_words(kinds, pitch):
-    """Return the sums of five words with rows, and what they are."""
+    """Return the sums of words and rows, and what they are."""
     random = np.random.RandomState(pitch)
     words, rows = (np.iinfo(kind) for kind in kinds)
-    word = random.randint(words.min, words.max + 1, 21).astype(kinds[0])[1:]
+    word = random.randint(words.min, words.max + 1, 25).astype(kinds[0])[1:]
     row = aligned((5 + 2 * pitch, WORDS, 4), kinds[1])
     row[:] = random.randint(rows.min, rows.max + 1, row.shape)
-    out = aligned((3, WORDS), np.int32)
+    out = aligned((2, 3, WORDS), np.int32)
     of_words(word, row, pitch * 4 * WORDS, out)
-    k, n = np.ogrid[:5, :3]
-    wide = row[k + n * pitch].astype(np.int64)
-    return out, 2 * np.einsum("ki,knwi->nw", word.reshape(5, 4).astype(np.int64), wide)
+    k, m, n = np.ogrid[:5, :2, :3]
+    fours = word.reshape(6, 4).astype(np.int64)[(k + m)[:, :, 0]]
+    wide = row[(k + n * pitch)[:, 0]].astype(np.int64)
+    return out, 2 * np.einsum("kmi,knwi->mnw", fours, wide)
 
 
 @kinds

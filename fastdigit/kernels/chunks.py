@@ -5,6 +5,10 @@ side by side, and a *chunk* is what is stored or left out: a row, or where there
 the sixteen rows of a right tile (see `matrix`). Chunks that are all zero are left out. So that
 there are many of these, similar images are put together, and those columns that are lit in as many
 images (see `similarity`).
+
+Where chunks are rows, the way back reads the pixels from *cells*: four columns of four images, 16
+bytes, with the four images of a column side by side. Those of a tile lie quad by quad, a quad being
+the columns of a row, and each has the number of its *four* of images in the tile.
 """
 
 from typing import Any, NamedTuple
@@ -18,8 +22,18 @@ from fastdigit.jit import matrix_unit, njit
 from fastdigit.kernels.groups import tile_of
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.matrix import DEPTH, ROWS
-from fastdigit.kernels.parallel import PIECES, available_threads, pieces_of, run
-from fastdigit.kernels.simd import advance, load, operation, read, record, shuffled, store, write
+from fastdigit.kernels.parallel import available_threads, pieces_of, run
+from fastdigit.kernels.simd import (
+    advance,
+    load,
+    operation,
+    read,
+    record,
+    shuffled,
+    store,
+    view,
+    write,
+)
 from fastdigit.kernels.similarity import similar
 
 Pointer = Any
@@ -35,10 +49,10 @@ CHUNK = WIDTH * ROWS
 """Bytes of a chunk."""
 CORNER = 256
 """Bytes of 16 columns of a group."""
-QUADS = ROWS // QUAD
-"""Rows of a corner."""
-ENTRY = 1 + QUADS
-"""Numbers of an entry for a corner."""
+FOURS = 4
+"""Fours of images in a group, and images in a four."""
+CELL = QUAD * FOURS
+"""Bytes of a cell."""
 
 MOST_IN_TILE = 48
 """Groups in a tile at most: what their deltas take must stay in a near cache, and the sums of a
@@ -64,13 +78,12 @@ class Shape(NamedTuple):
     numbers: int
     """Offset in the index of which of a group's chunks each one is. Before it are the numbers of
     the groups' first chunks."""
-    corners: int
-    """In a group, those that are left out included; 0 where chunks are not rows."""
     starts: int
-    """Offset of where each corner of each tile begins among the entries."""
-    entries: int
-    """Offset of the corners of a tile that have rows, corner by corner: the number of the group in
-    the tile, and where each of the four rows is, among the chunks."""
+    """Offset of where the cells of each quad of each tile begin; 0 where chunks are not rows."""
+    fours: int
+    """Offset of the fours of all cells, which are numbers of 16 bits."""
+    cells: int
+    """Offset of the cells among the chunks, in bytes."""
 
 
 SHAPE = len(Shape._fields)
@@ -85,7 +98,8 @@ class Chunks(NamedTuple):
     columns: npt.NDArray[np.int64]
     """(features,): which column is where."""
     blocks: npt.NDArray[np.uint8]
-    """(1 + chunks, CHUNK): first a chunk of zeros, which stands for all that were left out."""
+    """(1 + chunks, CHUNK): first a chunk of zeros, which stands for all that were left out. Where
+    chunks are rows, the cells are behind them."""
     index: npt.NDArray[np.uint32]  # type: ignore[assignment]  # and not tuple.index
     """The numbers that `Shape` tells of."""
 
@@ -105,9 +119,9 @@ def shape_of(images: npt.NDArray[np.uint8], every: bool) -> Shape:
         every=every,
         counting=True,
         numbers=groups + 1,
-        corners=0,
         starts=0,
-        entries=0,
+        fours=0,
+        cells=0,
     )
 
 
@@ -123,66 +137,31 @@ def in_chunks(images: npt.NDArray[np.uint8], every: bool, threads: int) -> Chunk
     order = np.pad(order, (0, -n % ROWS), mode="edge")
     room = aligned((available_threads(), shape.chunks * CHUNK), np.uint8)
 
-    def cut(index: Array, blocks: Array) -> None:
+    def cut(shape: Shape, index: Array, blocks: Array) -> None:
         numbers = np.concatenate([np.array(shape, np.int64), order, columns])
-        run(_cut, [numbers, images, room, index, blocks], PIECES, threads)
+        run(_cut, [numbers, images, room, index, blocks], shape.pieces * shape.tiles, threads)
 
-    counted = np.zeros(groups + 1, np.uint32)
-    cut(counted, np.empty(0, np.uint8))
-    starts = np.cumsum(counted, dtype=np.int64)
-    index = np.empty(shape.numbers + int(starts[-1]), np.uint32)
-    index[: shape.numbers] = starts
-    blocks = aligned((1 + int(starts[-1]), CHUNK), np.uint8)
-    shape = shape._replace(counting=False)
-    cut(index, blocks)
-    if WIDTH == QUAD:
-        shape, index = with_corners(shape, index, threads)
+    # A count of cells is two places further on, so that a start is one: there it moves on to the
+    # next one.
+    lists = shape.pieces * shape.tiles * shape.chunks + 2 if WIDTH == QUAD else 0
+    shape = shape._replace(starts=shape.numbers)
+    counted = np.zeros(shape.starts + lists, np.uint32)
+    cut(shape, counted, np.empty(0, np.uint8))
+    firsts = np.cumsum(counted[: groups + 1], dtype=np.int64)
+    starts = np.cumsum(counted[shape.starts :], dtype=np.int64)
+    rows, cells = int(firsts[-1]), int(starts[-1]) if lists else 0
+    shape = shape._replace(
+        counting=False,
+        starts=shape.numbers + rows if lists else 0,
+        fours=shape.numbers + rows + lists,
+        cells=(1 + rows) * CHUNK,
+    )
+    index = np.empty(shape.fours + -(-cells // 2), np.uint32)
+    index[: groups + 1] = firsts
+    index[shape.starts : shape.fours][:lists] = starts
+    blocks = aligned((1 + rows + -(-cells * CELL // CHUNK), CHUNK), np.uint8)
+    cut(shape, index, blocks)
     return Chunks(shape, order, columns, blocks, index)
-
-
-def with_corners(shape: Shape, index: Array, threads: int) -> tuple[Shape, Array]:
-    """Return the index with the corners of each tile, which the way back goes by."""
-    corners, tiles = shape.chunks // QUADS, shape.pieces * shape.tiles
-    # A count is two places further on, so that a start is one: there it moves on to the next one.
-    starts = len(index)
-    index = np.concatenate([index, np.zeros(tiles * corners + 2, np.uint32)])
-    shape = shape._replace(corners=corners, starts=starts, entries=len(index))
-
-    def list_all(counting: bool) -> None:
-        numbers = np.array(shape._replace(counting=counting), np.int64)
-        run(_list_corners, [numbers, index], tiles, threads)
-
-    list_all(counting=True)
-    index[starts:] = np.cumsum(index[starts:], dtype=np.int64)
-    index = np.concatenate([index, np.zeros(ENTRY * int(index[-1]), np.uint32)])
-    list_all(counting=False)
-    return shape, index
-
-
-@njit()
-def _list_corners(
-    numbers: Any, index: Any, _c: Any, _d: Any, _e: Any, _f: Any, _g: Any, piece: int, _: int
-) -> None:
-    """Count the entries of a tile, corner by corner, or write them: a kernel of all tiles."""
-    shape = record(Shape, numbers)
-    tile = tile_of(shape, piece // shape.tiles, piece % shape.tiles)
-    of_rows = advance(index, shape.numbers)
-    starts = advance(index, shape.starts + tile.number * shape.corners)
-    entries = advance(index, shape.entries)
-    for g in range(tile.first, tile.last):
-        last = np.int64(-1)
-        entry = entries
-        for k in range(np.int64(index[g]), np.int64(index[g + 1])):
-            corner = np.int64(of_rows[k]) // QUADS
-            if shape.counting:
-                starts[corner + 2] += corner != last
-            else:
-                if corner != last:
-                    entry = advance(entries, ENTRY * np.int64(starts[corner + 1]))
-                    entry[0] = g - tile.first
-                    starts[corner + 1] += 1
-                entry[1 + np.int64(of_rows[k]) % QUADS] = 1 + k
-            last = corner
 
 
 @operation
@@ -214,7 +193,7 @@ def _cut(
     piece: int,
     thread: int,
 ) -> None:
-    """Count the chunks of each group, or write them and their numbers: a kernel of 64 pieces.
+    """Count chunks and cells, or write them and their numbers: a kernel of all tiles.
 
     The numbers are the fields of a `Shape`, then the order of the images, and that of the columns.
     """
@@ -222,7 +201,11 @@ def _cut(
     order = advance(numbers, SHAPE)
     columns = advance(order, shape.groups * ROWS)
     room = advance(room, thread * shape.chunks * CHUNK)
-    for g in range(shape.groups * piece // PIECES, shape.groups * (piece + 1) // PIECES):
+    tile = tile_of(shape, piece // shape.tiles, piece % shape.tiles)
+    starts = advance(index, shape.starts + tile.number * shape.chunks)
+    fours = view(advance(index, shape.fours), np.uint16)
+    cells = advance(blocks, shape.cells)
+    for g in range(tile.first, tile.last):
         for lane in range(ROWS):
             image = advance(images, order[g * ROWS + lane] * shape.features)
             target = advance(room, lane * QUAD)
@@ -240,8 +223,35 @@ def _cut(
                 for k in range(0, CHUNK, DEPTH):
                     store(target, k, load(source, k))
             count += 1
+            if WIDTH == QUAD:
+                for four in range(FOURS):
+                    cell = advance(source, four * CELL)
+                    if not (shape.every or is_lit_cell(cell)):
+                        continue
+                    if shape.counting:
+                        starts[chunk + 2] += 1
+                    else:
+                        at = np.int64(starts[chunk + 1])
+                        fours[at] = (g - tile.first) * FOURS + four
+                        turn_cell(cell, advance(cells, at * CELL))
+                        starts[chunk + 1] += 1
         if shape.counting:
             index[g + 1] = count
+
+
+@njit(inner=True)
+def is_lit_cell(cell: Pointer) -> bool:
+    """Return whether any of the 16 pixels is not 0."""
+    halves = view(cell, np.uint64)
+    return (halves[0] | halves[1]) != 0
+
+
+@njit(inner=True)
+def turn_cell(source: Pointer, target: Pointer) -> None:
+    """Write the 16 pixels with the four images of a column side by side; they were columns."""
+    for column in range(QUAD):
+        for image in range(FOURS):
+            target[column * FOURS + image] = source[image * QUAD + column]
 
 
 @operation

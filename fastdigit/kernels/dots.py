@@ -162,26 +162,30 @@ def add_dots(typing: Any, sums: Any, words: Any, pitch: Any, row: Any) -> Any:
     return sums(sums, words, types.int64, row), generate
 
 
-@operation
-def add_dots_of_word(typing: Any, sums: Any, word: Any, rows: Any, pitch: Any) -> Any:
-    """Return vectors of sums plus the dots of a word, one with each of as many rows.
+@_counted
+def add_dots_of_words(typing: Any, sums: Any, words: Any, count: Any, rows: Any, pitch: Any) -> Any:
+    """Return vectors of sums plus the dots of each of some words with each of some rows.
 
-    The rows lie `pitch` bytes apart, at aligned addresses; the word lies at any.
+    There are `count` words, a constant, and as many rows as there are sums for each word. The words
+    lie one after the other, at any address, the rows `pitch` bytes apart, at aligned ones.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        given, place, start, pitch = arguments
-        one = _word(builder, place)
-        totals = []
-        for number in range(sums.count):
-            total = builder.extract_value(given, number)
-            other = read(builder, start, _WORDS)
+        given, place, _, start, pitch = arguments
+        others = []
+        for _ in range(sums.count // count.literal_value):
+            others.append(read(builder, start, _WORDS))
             start = builder.gep(start, [pitch])
-            sides = (one, other) if rows.dtype == types.int8 else (other, one)
-            totals.append(_added(builder, total, *sides))
+        totals: list[Any] = []
+        for number in range(count.literal_value):
+            one = _word(builder, builder.gep(place, [ir.IntType(64)(4 * number)]))
+            for other in others:
+                total = builder.extract_value(given, len(totals))
+                sides = (one, other) if rows.dtype == types.int8 else (other, one)
+                totals.append(_added(builder, total, *sides))
         return context.make_tuple(builder, sums, totals)
 
-    return sums(sums, word, rows, types.int64), generate
+    return sums(sums, words, count, rows, types.int64), generate
 
 
 @operation

@@ -48,7 +48,8 @@ class Digits(NamedTuple):
     delta_scales: int
     """(blocks * 10,)"""
     turned: int
-    """(two, fours of groups) right tiles: corners that were turned."""
+    """(two, fours of groups) right tiles: pixels that were turned; or the deltas, see
+    `exact_rows.turn_deltas`."""
     sums: int
     """(two, lefts) products."""
     found: int
@@ -60,7 +61,7 @@ class Digits(NamedTuple):
     room: int
     """A vector."""
     space: int
-    """What `matrix` works in."""
+    """What `matrix` works in, or the sums of digits of sixteen columns."""
 
 
 class Work(NamedTuple):

@@ -55,7 +55,7 @@ class ExactMemory(Memory):
         own = {
             "delta_digits": blocks * fours * lefts * tile,
             "delta_scales": blocks * UNITS,
-            "turned": 2 * fours * tile,
+            "turned": blocks * lefts * fours * tile,
             "sums": 2 * lefts * tile,
             "found": fours * exact.TOGETHER * shape.chunks,
             "lit": fours,

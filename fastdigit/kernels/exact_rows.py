@@ -1,26 +1,34 @@
 """Exact sums of the first layer with vectors, for processors without a matrix unit.
 
-A chunk is a row: four columns of sixteen images. The sums of thirty digits stay in registers, for a
-whole group on the way forward, and for sixteen columns of a whole tile on the way back: each word
-of digits is read once and multiplied with a row at once; nothing else is done for it.
+On the way forward a chunk is a row: four columns of sixteen images. The sums of thirty digits stay
+in registers for a whole group: each word of digits is read and multiplied with a row at once, and
+nothing else is done for it. On the way back the sums of four columns stay there for a whole tile,
+with the digits side by side: so that images need not be alike in more than fours.
 """
 
 import numpy as np
 
 from fastdigit.jit import njit
-from fastdigit.kernels.chunks import CORNER, ENTRY, QUAD, QUADS, turn
+from fastdigit.kernels.chunks import CELL, FOURS, QUAD
 from fastdigit.kernels.dense import Pointer
-from fastdigit.kernels.dots import add_dots, has_dots, no_sums, store_sums
+from fastdigit.kernels.dots import add_dots, add_dots_of_words, has_dots, no_sums, store_sums
 from fastdigit.kernels.exact import TOGETHER, Work, add_products, write_outputs
 from fastdigit.kernels.groups import Tile
-from fastdigit.kernels.matrix import DEPTH, ROWS, TILE
+from fastdigit.kernels.matrix import DEPTH, ROWS, TILE, transpose_product
 from fastdigit.kernels.simd import advance, prefetch, view
 from fastdigit.kernels.sweep import layer_of
 
+QUADS = ROWS // QUAD
+"""Quads in the columns that are added to the gradients together."""
 AT_ONCE = 30 if has_dots() else 5
 """Sums that stay in registers together: of AVX-512's 32, or of sixteen that hold half as much."""
+COLUMNS = 4 if has_dots() else 2
+"""Columns whose sums stay in registers together, each with those of two left tiles."""
+SUMS = 2 * COLUMNS
 AHEAD = 32
 """Rows between the one that is fetched into the nearest cache and the one that is multiplied."""
+SOON = 2048
+"""The same for cells, in bytes."""
 
 
 @njit(inner=True)
@@ -60,49 +68,62 @@ def add_weight_gradients(
     work: Work, tile: Tile, blocks: Pointer, index: Pointer, gradient: Pointer
 ) -> None:
     """Add dW = dZ X^T of a tile to the gradients (units, columns)."""
-    groups = tile.last - tile.first
     lefts = work.digits.lefts
     layer = layer_of(work, 0)
-    size = -(-groups // TOGETHER) * lefts * TILE
-    deltas = view(advance(work.own, work.digits.deltas), np.int8)
-    turned = view(advance(work.own, work.digits.turned), np.uint8)
+    turned = view(advance(work.own, work.digits.turned), np.int8)
+    products = view(advance(work.own, work.digits.space), np.int32)
     sums = view(advance(work.own, work.digits.sums), np.int32)
     shape = work.shape
-    starts = advance(index, shape.starts + tile.number * shape.corners)
-    for number in range(shape.corners):
-        begin = np.int64(starts[number])
-        count = np.int64(starts[number + 1]) - begin
-        if count == 0:
+    starts = advance(index, shape.starts + tile.number * shape.chunks)
+    fours = view(advance(index, shape.fours), np.uint16)
+    cells = advance(blocks, shape.cells)
+    size = turn_deltas(work, tile.last - tile.first, turned)
+    for first in range(0, shape.chunks, QUADS):
+        if starts[first] == starts[first + QUADS]:
             continue
-        entries = advance(index, shape.entries + begin * ENTRY)
-        for k in range(count):
-            turn_corner(blocks, advance(entries, k * ENTRY + 1), advance(turned, k * CORNER))
         for block in range(layer.blocks):
-            for first in range(lefts * ROWS // AT_ONCE):
-                words = advance(deltas, block * size + first * AT_ONCE * DEPTH)
-                totals = no_sums(AT_ONCE)
-                for k in range(count):
-                    g = np.int64(entries[k * ENTRY])
-                    corner = advance(turned, k * CORNER)
-                    at = g // TOGETHER * lefts * TILE + g % TOGETHER * ROWS
-                    for quad in range(QUADS):
-                        totals = add_dots(
+            for pair in range(0, lefts, 2):
+                rows = advance(turned, (block * lefts + pair) * size)
+                target = advance(products, pair * ROWS * ROWS)
+                for column in range(0, ROWS, COLUMNS):
+                    quad = first + column // QUAD
+                    totals = no_sums(SUMS)
+                    for k in range(np.int64(starts[quad]), np.int64(starts[quad + 1])):
+                        prefetch(advance(cells, k * CELL + SOON))
+                        totals = add_dots_of_words(
                             totals,
-                            advance(words, at + quad * QUAD),
-                            DEPTH,
-                            advance(corner, quad * DEPTH),
+                            advance(cells, k * CELL + column % QUAD * FOURS),
+                            COLUMNS,
+                            advance(rows, np.int64(fours[k]) * DEPTH),
+                            size,
                         )
-                store_sums(advance(sums, first * AT_ONCE * ROWS), totals)
-            add_products(work, block, sums, advance(gradient, number * ROWS))
+                    store_sums(advance(target, column * 2 * ROWS), totals)
+                for left in range(2):
+                    transpose_product(
+                        advance(target, left * ROWS),
+                        2 * ROWS,
+                        advance(sums, (pair + left) * ROWS * ROWS),
+                    )
+            add_products(work, block, sums, advance(gradient, first * QUAD))
 
 
 @njit(inner=True)
-def turn_corner(blocks: Pointer, found: Pointer, target: Pointer) -> None:
-    """Turn the four rows of a corner, of which an entry says where they are; 0 is zeros."""
-    turn(
-        advance(blocks, np.int64(found[0]) * DEPTH),
-        advance(blocks, np.int64(found[1]) * DEPTH),
-        advance(blocks, np.int64(found[2]) * DEPTH),
-        advance(blocks, np.int64(found[3]) * DEPTH),
-        target,
-    )
+def turn_deltas(work: Work, groups: int, turned: Pointer) -> int:
+    """Lay the digits of each four images side by side: a row for each four.
+
+    Returns
+    -------
+    int
+        The bytes of all rows for one left tile, behind which are those for the next one.
+    """
+    tiles = -(-groups // TOGETHER)
+    lefts = work.digits.lefts
+    deltas = view(advance(work.own, work.digits.deltas), np.int32)
+    target = view(turned, np.int32)
+    for block in range(layer_of(work, 0).blocks):
+        for number in range(tiles):
+            for left in range(lefts):
+                source = advance(deltas, ((block * tiles + number) * lefts + left) * ROWS * ROWS)
+                at = ((block * lefts + left) * tiles + number) * ROWS * ROWS
+                transpose_product(source, ROWS, advance(target, at))
+    return tiles * TILE

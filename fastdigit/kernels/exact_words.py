@@ -11,7 +11,7 @@ from fastdigit.jit import njit
 from fastdigit.kernels.dense import Pointer
 from fastdigit.kernels.dots import (
     WORDS,
-    add_dots_of_word,
+    add_dots_of_words,
     add_sums,
     list_words,
     no_sums,
@@ -77,12 +77,12 @@ def linear_images(
     digits = advance(weights, block * (end + 1) * lefts * DEPTH)
     products = advance(lists, 2 * ROWS * size)
     again = layer_of(work, 0).blocks > 1
-    for row in range(rows):
-        image = advance(images, row * pitch)
+    for number in range(rows):
+        image = advance(images, number * pitch)
         # What is not read again lies in the same place: it would push weights out of the cache.
-        numbers = view(advance(lists, row * size if again else 0), np.uint16)
+        numbers = view(advance(lists, number * size if again else 0), np.uint16)
         if block == 0:
-            fetched = advance(ahead, row * depths * ALIGNMENT)
+            fetched = advance(ahead, number * depths * ALIGNMENT)
             list_image(image, depths, fetched, numbers)
         for pair in range(0, lefts, 2):
             some = advance(digits, pair * DEPTH)
@@ -91,16 +91,14 @@ def linear_images(
             k = 0
             n = np.int64(numbers[0])
             while n != end:
-                even = add_dots_of_word(
-                    even, advance(image, n * WORD), advance(some, n * lefts * DEPTH), DEPTH
-                )
+                word, row = advance(image, n * WORD), advance(some, n * lefts * DEPTH)
+                even = add_dots_of_words(even, word, 1, row, DEPTH)
                 n = np.int64(numbers[k + 1])
-                odd = add_dots_of_word(
-                    odd, advance(image, n * WORD), advance(some, n * lefts * DEPTH), DEPTH
-                )
+                word, row = advance(image, n * WORD), advance(some, n * lefts * DEPTH)
+                odd = add_dots_of_words(odd, word, 1, row, DEPTH)
                 k += 2
                 n = np.int64(numbers[k])
-            store_sums(advance(products, row * apart + pair * WORDS), add_sums(even, odd))
+            store_sums(advance(products, number * apart + pair * WORDS), add_sums(even, odd))
     for g in range(2):
         for left in range(lefts):
             source = advance(products, g * ROWS * apart + left * WORDS)
