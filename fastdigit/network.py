@@ -252,7 +252,8 @@ class Network:
 
 def _checked_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     try:
-        kind = np.dtype(dtype)
+        # NumPy takes None for float64.
+        kind = None if dtype is None else np.dtype(dtype)
     except TypeError:
         kind = None
     if kind not in (np.float32, np.float64):

@@ -31,6 +31,8 @@ class SGD:
 
     def __post_init__(self) -> None:
         _check_share("momentum", self.momentum)
+        if not isinstance(self.nesterov, bool):
+            raise ValueError(f"nesterov={self.nesterov!r}; it is True or False")
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov=True with momentum=0; Nesterov's step needs a momentum")
 

@@ -147,7 +147,8 @@ def _check_whole(name: str, value: Any, least: int) -> None:
 
 def _check_number(name: str, value: Any, positive: bool) -> None:
     try:
-        number = float(value) if isinstance(value, Real) else float("nan")
+        given = isinstance(value, Real) and not isinstance(value, bool)
+        number = float(value) if given else float("nan")
     except OverflowError:
         number = float("inf")
     if not (number > 0 if positive else number >= 0) or number == float("inf"):

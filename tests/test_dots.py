@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastdigit.jit import njit
-from fastdigit.kernels import exact_rows, matrix
+from fastdigit.kernels import exact_rows
 from fastdigit.kernels.dots import (
     WORDS,
     add_dots,
@@ -20,7 +20,7 @@ from fastdigit.kernels.dots import (
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.simd import advance, pointer
 
-SOME, MANY = matrix.AT_ONCE, exact_rows.AT_ONCE
+SOME, MANY = 8, exact_rows.AT_ONCE
 KINDS = [("int8", "uint8"), ("uint8", "int8")]
 """Of words, and of rows."""
 kinds = pytest.mark.parametrize("kinds", KINDS, ids="-".join)

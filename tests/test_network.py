@@ -236,9 +236,10 @@ def test_wrong_seeds_are_named(seed):
         Network([2, 2], seed=seed)
 
 
-def test_wrong_dtypes_are_named():
-    with pytest.raises(ValueError, match="dtype='bogus'; a network is 'float32'"):
-        Network([2, 2], dtype="bogus")
+@pytest.mark.parametrize("dtype", ["bogus", None, "float16"])
+def test_wrong_dtypes_are_named(dtype):
+    with pytest.raises(ValueError, match=f"dtype={dtype!r}; a network is 'float32'"):
+        Network([2, 2], dtype=dtype)
 
 
 @pytest.mark.parametrize("pixel", [1e300, -1e300])

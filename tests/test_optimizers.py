@@ -192,6 +192,7 @@ def test_other_names_are_refused_with_the_right_ones(wrong):
         (lambda: Adam(epsilon="1e-8"), "epsilon='1e-8'; it must be a positive number"),
         (lambda: SGD(momentum=float("nan")), "momentum=nan"),
         (lambda: SGD(nesterov=True), "needs a momentum"),
+        (lambda: SGD(momentum=0.9, nesterov="no"), "nesterov='no'; it is True or False"),
         (lambda: Adam(beta1=-0.1), "beta1=-0.1"),
         (lambda: Adam(beta2=1.0), "beta2=1.0"),
         (lambda: Adam(epsilon=0), "epsilon=0; it must be a positive number"),

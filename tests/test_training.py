@@ -54,6 +54,7 @@ def trained(iterations, *, sizes=SIZES, seed=1, data=None, **options):
         ("threads", -1, r"threads=-1"),
         ("learning_rate", "0.1", r"learning_rate='0.1'"),
         ("learning_rate", None, r"learning_rate=None"),
+        ("learning_rate", True, r"learning_rate=True; it must be a positive number"),
         ("threads", 1.5, r"threads=1.5"),
         ("threads", "2", r"threads='2'"),
         ("every", 2.5, r"every=2.5"),

@@ -6,10 +6,10 @@ A *tile* is 1 KB: 16 rows of 64 bytes. Its product of a *left* tile, 16 rows of 
     product[m, n] = sum over k of left[m, k] * right[k // 4, 4 n + k % 4]
 
 so the right tile has, column by column, four bytes side by side. One of the two holds numbers from
-0 to 255, the other from -128 to 127. The sums are exact, and so they are the same in every order:
-what a processor has no matrix unit for is done with vectors, bit for bit. Intel calls the unit AMX
-(Advanced Matrix Extensions; Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1,
-chapter 18).
+0 to 255, the other from -128 to 127. The sums are exact, and so they are the same in every order.
+Intel calls the unit AMX (Advanced Matrix Extensions; Intel 64 and IA-32 Architectures Software
+Developer's Manual, volume 1, chapter 18). Without it, the same products are made of vectors, bit
+for bit but slowly: training and prediction have other ways then, and this one tests theirs.
 
 Four products are added up at a time, of two tiles on either side, so that each tile that is loaded
 is used twice, and four sums wait for no other.
@@ -21,7 +21,7 @@ from llvmlite import ir
 from numba import types
 
 from fastdigit.jit import matrix_unit, njit
-from fastdigit.kernels.dots import add_dots, has_dots, load_sums, store_sums
+from fastdigit.kernels.dots import add_dots, load_sums, store_sums
 from fastdigit.kernels.simd import advance, operation, read, transposed, write
 
 Pointer = Any
@@ -156,10 +156,6 @@ def transpose_product(typing: Any, source: Any, pitch: Any, target: Any) -> Any:
 # --- the same with vectors -----------------------------------------------------------------------
 
 
-AT_ONCE = 8 if has_dots() else 2
-"""Rows of the sums of each of two products that stay in registers together."""
-
-
 @njit(inner=True)
 def _prepare_vectors() -> None:
     pass
@@ -172,29 +168,24 @@ def _clear_vectors(space: Pointer) -> None:
 
 
 @njit(inner=True)
-def _add_products(
-    sums: Pointer, left: Pointer, pitch: int, right: Pointer, right_too: Pointer
-) -> None:
-    """Add the products of a left tile with two right ones, whose sums are two products apart."""
-    apart = 2 * TILE // 4
-    for m in range(0, ROWS, AT_ONCE):
-        start = advance(sums, m * ROWS)
-        totals, totals_too = load_sums(start, AT_ONCE), load_sums(advance(start, apart), AT_ONCE)
+def _add_product(sums: Pointer, left: Pointer, pitch: int, right: Pointer) -> None:
+    """Add the product of a left tile with a right one to sums."""
+    for m in range(ROWS):
+        totals = load_sums(advance(sums, m * ROWS), 1)
         for k in range(0, DEPTH, 4):
-            # Each word is read once for both.
-            words = advance(left, m * pitch + k)
-            totals = add_dots(totals, words, pitch, advance(right, k * ROWS))
-            totals_too = add_dots(totals_too, words, pitch, advance(right_too, k * ROWS))
-        store_sums(start, totals)
-        store_sums(advance(start, apart), totals_too)
+            word = advance(left, m * pitch + k)
+            totals = add_dots(totals, word, pitch, advance(right, k * ROWS))
+        store_sums(advance(sums, m * ROWS), totals)
 
 
 @njit(inner=True)
 def _multiply_vectors(
     space: Pointer, left: Pointer, left_too: Pointer, pitch: int, right: Pointer, right_too: Pointer
 ) -> None:
-    _add_products(space, left, pitch, right, right_too)
-    _add_products(advance(space, TILE // 4), left_too, pitch, right, right_too)
+    _add_product(space, left, pitch, right)
+    _add_product(advance(space, TILE // 4), left_too, pitch, right)
+    _add_product(advance(space, 2 * TILE // 4), left, pitch, right_too)
+    _add_product(advance(space, 3 * TILE // 4), left_too, pitch, right_too)
 
 
 @njit(inner=True)
