@@ -194,6 +194,7 @@ class TestArguments:
             (["--suite", "nonsense"], "no suite 'nonsense'"),
             (["--against", "everyone"], "invalid choice"),
             (["--threshold", "-5"], "not a positive number"),
+            (["--threshold", "3"], "needs a --baseline"),
             (["--seconds", "0"], "not a positive number"),
         ],
     )

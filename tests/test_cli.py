@@ -288,7 +288,7 @@ class TestTrain:
 
     @pytest.mark.parametrize("option", ["--save-model", "--history", "--plot"])
     def test_missing_directory_is_said_before_training(self, data, tmp_path, option, capsys):
-        assert cli.main(["train", str(data), option, str(tmp_path / "none" / "file")]) == 1
+        assert cli.main(["train", str(data), option, str(tmp_path / "none" / "file.png")]) == 1
         output, errors = capsys.readouterr()
         assert "cannot be written" in errors
         assert "iteration" not in errors
@@ -521,6 +521,12 @@ class TestStreams:
     def test_not_utf8(self, tmp_path):
         done = run("train", tmp_path / "zażółć.csv", expect=1, PYTHONIOENCODING="ascii")
         assert "za???.csv" in done.stderr or "za" in done.stderr
+
+
+    @pytest.mark.parametrize(("command", "option"), [("train", "--plot"), ("evaluate", "--picture")])
+    def test_pictures_are_png_files(self, command, option, capsys):
+        assert cli.main([command, option, "curves.pdf"]) == 2
+        assert "'curves.pdf' does not end in .png" in capsys.readouterr().err
 
 
 class TestEvaluate:

@@ -186,6 +186,14 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def png(text: str) -> Path:
+    """Return the path of a picture to write: they are PNG files."""
+    path = Path(text)
+    if path.suffix.lower() != ".png":
+        raise argparse.ArgumentTypeError(f"{text!r} does not end in .png: pictures are PNG files")
+    return path
+
+
 def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[str | Path | None]) -> None:
     """Refuse to write one file twice, or over a file that is read.
 

@@ -83,7 +83,6 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument(
         "--threshold",
         type=percent,
-        default=THRESHOLD,
         metavar="PERCENT",
         help=f"with --baseline: slower by more is a failure (default: {100 * THRESHOLD:g})",
     )
@@ -136,6 +135,8 @@ def percent(text: str) -> float:
 def run(options: argparse.Namespace) -> None:
     """Measure, print the tables, write the result, and fail if the baseline was faster."""
     parts = Parts()
+    if options.threshold is not None and options.baseline is None:
+        raise arguments.ArgumentError("--threshold needs a --baseline to compare with")
     arguments.apply_threads(options.threads)
     arguments.check_outputs([options.output], [*arguments.places(options), options.baseline])
     from fastdigit.cli import bench_table
@@ -178,7 +179,7 @@ def run(options: argparse.Namespace) -> None:
         changes = regression.since_result(document, before)
     name = bench_result.baseline_name(options.baseline)
     say(f"\n{bench_table.changes(changes, str(name))}")
-    _fail(changes, options.threshold)
+    _fail(changes, THRESHOLD if options.threshold is None else options.threshold)
 
 
 def _earlier(baseline: str | None, data: dict[str, Any]) -> "Result | None":

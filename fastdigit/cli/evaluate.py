@@ -37,7 +37,11 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     arguments.add_compute(parser)
     parser.add_argument(
-        "-o", "--picture", type=Path, metavar="PNG", help="draw the confusion matrix"
+        "-o",
+        "--picture",
+        type=arguments.png,
+        metavar="PNG",
+        help="draw the confusion matrix",
     )
     parser.set_defaults(run=run)
 

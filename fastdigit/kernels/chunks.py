@@ -23,17 +23,7 @@ from fastdigit.kernels.groups import tile_of
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.matrix import DEPTH, ROWS
 from fastdigit.kernels.parallel import available_threads, pieces_of, run
-from fastdigit.kernels.simd import (
-    advance,
-    load,
-    operation,
-    read,
-    record,
-    shuffled,
-    store,
-    view,
-    write,
-)
+from fastdigit.kernels.simd import advance, load, operation, read, record, store, view
 from fastdigit.kernels.similarity import similar
 
 Pointer = Any
@@ -47,8 +37,6 @@ WIDTH = DEPTH if matrix_unit() else QUAD
 """Columns of a chunk."""
 CHUNK = WIDTH * ROWS
 """Bytes of a chunk."""
-CORNER = 256
-"""Bytes of 16 columns of a group."""
 FOURS = 4
 """Fours of images in a group, and images in a four."""
 CELL = QUAD * FOURS
@@ -252,37 +240,3 @@ def turn_cell(source: Pointer, target: Pointer) -> None:
     for column in range(QUAD):
         for image in range(FOURS):
             target[column * FOURS + image] = source[image * QUAD + column]
-
-
-@operation
-def turn(typing: Any, first: Any, second: Any, third: Any, fourth: Any, target: Any) -> Any:
-    """Turn 16 columns of a group: from four pixels of an image side by side to four images.
-
-    Four rows of 64 bytes are read, four columns each, and four written, four images each, one
-    after the other.
-    """
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        narrow = ir.VectorType(ir.IntType(8), DEPTH)
-        wide = ir.VectorType(ir.IntType(64), DEPTH // 8)
-        *sources, target = arguments
-        lanes = [(4 * b + i) * 4 + p for b in range(4) for p in range(4) for i in range(4)]
-        rows = []
-        for source in sources:
-            row = read(builder, source, narrow)
-            rows.append(builder.bitcast(shuffled(builder, row, row, lanes), wide))
-        # Quarters of 16 bytes change places across the diagonal.
-        low, high = [0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15]
-        a, b = (shuffled(builder, rows[0], rows[1], half) for half in (low, high))
-        c, d = (shuffled(builder, rows[2], rows[3], half) for half in (low, high))
-        even, odd = [0, 1, 4, 5, 8, 9, 12, 13], [2, 3, 6, 7, 10, 11, 14, 15]
-        turned = [
-            shuffled(builder, first, second, half)
-            for first, second in ((a, c), (b, d))
-            for half in (even, odd)
-        ]
-        for number, row in enumerate(turned):
-            write(builder, row, builder.gep(target, [ir.IntType(64)(number * DEPTH)]))
-        return context.get_dummy_value()
-
-    return types.none(first, second, third, fourth, target), generate

@@ -4,8 +4,9 @@ Weights are written with digits before a pass (see `digits`), deltas once for ea
 pixels are whole numbers anyway: so all sums are sums of products of bytes. There are two ways to
 add them up, which give the same bits: `exact_tiles` with a matrix unit, and `exact_rows` with
 vectors. In both, images lie side by side in the sums on the way forward, so that a unit's outputs
-fill a vector, and sums run over images on the way back. There four images of a pixel have to lie
-side by side instead of four pixels of an image: chunks are *turned*, 16 columns at a time.
+fill a vector, and sums run over images on the way back: there four images of a pixel have to lie
+side by side instead of four pixels of an image. Prediction, which stores nothing, goes through the
+images as they are, in `exact_tiles` and `exact_words`.
 
 A block of ten units has its digits in the rows of two left tiles (float32) or four (float64) of
 `matrix`: row 10 d + u is digit d of unit u.

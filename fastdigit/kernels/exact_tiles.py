@@ -1,16 +1,17 @@
 """Exact sums of the first layer with a matrix unit: four products of tiles at a time.
 
 A chunk is a right tile on the way forward. On the way back four groups are, of sixteen columns
-each: see `exact`.
+each, which are *turned*: from four pixels of an image side by side to four images of a pixel.
 """
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
+from numba import types
 
 from fastdigit.jit import njit
-from fastdigit.kernels.chunks import CORNER, turn
 from fastdigit.kernels.dense import Pointer
 from fastdigit.kernels.exact import TOGETHER, Work, add_products, write_outputs
 from fastdigit.kernels.groups import Tile
@@ -24,13 +25,25 @@ from fastdigit.kernels.matrix import (
     take,
     transpose_product,
 )
-from fastdigit.kernels.simd import ALIGNMENT, advance, prefetch, prefetch_for_later, view
+from fastdigit.kernels.simd import (
+    ALIGNMENT,
+    advance,
+    operation,
+    prefetch,
+    prefetch_for_later,
+    read,
+    shuffled,
+    view,
+    write,
+)
 from fastdigit.kernels.sweep import layer_of
 
 PARTS = DEPTH // ROWS
 """Right tiles that a chunk is turned into."""
 AHEAD = 8
 """Chunks between the one that is fetched into the nearest cache and the one that is multiplied."""
+CORNER = 256
+"""Bytes of 16 columns of a group."""
 LINES = 2 * CORNER // ALIGNMENT
 """Lines of the next tile that are fetched into a near cache for every two corners that are turned:
 as many as these have. Without them, the way forward waits for memory two thirds of its time."""
@@ -215,6 +228,40 @@ def find_fours(found: Pointer, chunk: int, chunks: int, fours: int, lit: Pointer
         if any_has:
             count += 1
     return count
+
+
+@operation
+def turn(typing: Any, first: Any, second: Any, third: Any, fourth: Any, target: Any) -> Any:
+    """Turn 16 columns of a group: from four pixels of an image side by side to four images.
+
+    Four rows of 64 bytes are read, four columns each, and four written, four images each, one
+    after the other.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        narrow = ir.VectorType(ir.IntType(8), DEPTH)
+        wide = ir.VectorType(ir.IntType(64), DEPTH // 8)
+        *sources, target = arguments
+        lanes = [(4 * b + i) * 4 + p for b in range(4) for p in range(4) for i in range(4)]
+        rows = []
+        for source in sources:
+            row = read(builder, source, narrow)
+            rows.append(builder.bitcast(shuffled(builder, row, row, lanes), wide))
+        # Quarters of 16 bytes change places across the diagonal.
+        low, high = [0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15]
+        a, b = (shuffled(builder, rows[0], rows[1], half) for half in (low, high))
+        c, d = (shuffled(builder, rows[2], rows[3], half) for half in (low, high))
+        even, odd = [0, 1, 4, 5, 8, 9, 12, 13], [2, 3, 6, 7, 10, 11, 14, 15]
+        turned = [
+            shuffled(builder, first, second, half)
+            for first, second in ((a, c), (b, d))
+            for half in (even, odd)
+        ]
+        for number, row in enumerate(turned):
+            write(builder, row, builder.gep(target, [ir.IntType(64)(number * DEPTH)]))
+        return context.get_dummy_value()
+
+    return types.none(first, second, third, fourth, target), generate
 
 
 @njit(inner=True)
