@@ -1,7 +1,6 @@
 """``fastdigit evaluate``: how good a saved network is, and what it takes for what."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastdigit.cli import arguments

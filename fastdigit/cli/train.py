@@ -59,7 +59,9 @@ def add_to(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     parser.add_argument("--save-model", type=Path, metavar="PATH", help="write a safetensors file")
     parser.add_argument("--history", type=Path, metavar="CSV", help="write every record's loss")
-    parser.add_argument("--plot", type=arguments.png, metavar="PNG", help="draw the learning curves")
+    parser.add_argument(
+        "--plot", type=arguments.png, metavar="PNG", help="draw the learning curves"
+    )
     parser.set_defaults(run=run)
 
 

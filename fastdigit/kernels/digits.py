@@ -36,6 +36,7 @@ from fastdigit.kernels.simd import (
     maximum,
     operation,
     read,
+    shuffled,
     splat,
     store,
     subtract,
@@ -152,12 +153,22 @@ def write_digits(typing: Any, target: Any, x: Any, factor: Any) -> Any:
         function = builder.module.globals.get(name)
         if function is None:
             function = ir.Function(builder.module, ir.FunctionType(vector, [vector]), name)
-        rest = builder.fptosi(builder.call(function, [x]), whole)
-        narrow = ir.VectorType(ir.IntType(8), vector.count)
+        # With 128 added to each digit, they are the bytes of a number; the lowest digits of all
+        # lanes come first then, and so on.
+        size = bits // 8
+        biased = builder.add(
+            builder.fptosi(builder.call(function, [x]), whole),
+            number(sum(128 * BASE**digit for digit in range(digits))),
+        )
+        places = [lane * size + digit for digit in range(size) for lane in range(vector.count)]
+        narrow = ir.VectorType(ir.IntType(8), DEPTH)
+        given = builder.bitcast(biased, narrow)
+        given = builder.xor(given, ir.Constant(narrow, [ir.Constant(narrow.element, 128)] * DEPTH))
+        given = shuffled(builder, given, given, places)
         for digit in range(digits):
             place = builder.gep(target, [ir.IntType(64)(digit * UNITS * DEPTH)])
-            write(builder, builder.trunc(rest, narrow), place, align=vector.count)
-            rest = builder.ashr(builder.add(rest, number(BASE // 2)), number(8))
+            lanes = list(range(digit * vector.count, (digit + 1) * vector.count))
+            write(builder, shuffled(builder, given, given, lanes), place, align=vector.count)
         return context.get_dummy_value()
 
     return types.none(target, x, x), generate
