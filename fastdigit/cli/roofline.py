@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastdigit.cli import arguments
@@ -31,7 +30,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     arguments.add_data(parser)
     parser.add_argument(
-        "-o", "--picture", type=Path, metavar="PNG", help="with --roofline: draw the roofline chart"
+        "-o",
+        "--picture",
+        type=arguments.png,
+        metavar="PNG",
+        help="with --roofline: draw the roofline chart",
     )
 
 
