@@ -263,6 +263,8 @@ def _checked_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
 
 def _checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     try:
+        if any(isinstance(size, bool) for size in sizes):
+            raise TypeError("True and False are no sizes")
         whole = tuple(operator.index(size) for size in sizes)
     except TypeError as error:
         raise ValueError(f"sizes={sizes!r}; layers are whole numbers: [784, 10, 10]") from error

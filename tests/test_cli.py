@@ -522,7 +522,9 @@ class TestStreams:
         done = run("train", tmp_path / "zażółć.csv", expect=1, PYTHONIOENCODING="ascii")
         assert "za???.csv" in done.stderr or "za" in done.stderr
 
-    @pytest.mark.parametrize("words", [("train", "--plot"), ("evaluate", "--picture"), ("info", "-o")])
+    @pytest.mark.parametrize(
+        "words", [("train", "--plot"), ("evaluate", "--picture"), ("info", "-o")]
+    )
     def test_pictures_are_png_files(self, words, capsys):
         assert cli.main([*words, "curves.pdf"]) == 2
         assert "'curves.pdf' does not end in .png" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import pytest
 from test_equivalence import check
 from tolerances import TOLERANCE, assert_close, assert_gradient_close
 
-from fastdigit.kernels import Problem, classify, objective
+from fastdigit.kernels import Problem, classify, numba_backend, objective
 from fastdigit.kernels.matrix import MOST_PRODUCTS
 from fastdigit.kernels.parameters import views
 from fastdigit.network import Network
@@ -330,6 +330,18 @@ def test_labels_and_probabilities_of_bytes(n, features, dtype):
     alone, nothing = classify(parameters, sizes, case.images, False, "numba")
     np.testing.assert_array_equal(alone, labels)
     assert nothing is None
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+@pytest.mark.parametrize("asked", [False, True])
+def test_many_images_are_labelled_some_at_a_time(kind, asked, monkeypatch):
+    case = hostile.drawn(1000, SIZES[0])
+    given = case.parameters.astype("float32"), SIZES[0], case.images.astype(kind), asked, "numba"
+    whole = classify(*given)
+    monkeypatch.setattr(numba_backend, "FEWEST_AT_ONCE", 300)
+    monkeypatch.setattr(numba_backend, "MULTIPLICATIONS_AT_ONCE", 1)
+    for mine, theirs in zip(classify(*given), whole, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def at_the_edge(array):

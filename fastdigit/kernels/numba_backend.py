@@ -1,5 +1,6 @@
 """The fused kernels as a backend: their memory, and one call for each pass."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,11 @@ from fastdigit.kernels.transposition import own_order
 from fastdigit.kernels.tree import begin
 
 Floats = npt.NDArray[Any]
+
+MULTIPLICATIONS_AT_ONCE = 2**36
+"""In a call that labels images: about half a second."""
+FEWEST_AT_ONCE = 8192
+"""Images in such a call."""
 
 SPARSE_BELOW = 0.5
 """Share of pixels that are not 0, below which blocks of zeros are left out: above it are few."""
@@ -143,7 +149,31 @@ def classify(
     threads: int | None = None,
     activation: str = "relu",
 ) -> tuple[npt.NDArray[np.uint8], Floats | None]:
-    """Return the label of each image and, if asked for, the probabilities (n, outputs)."""
+    """Return the label of each image and, if asked for, the probabilities (n, outputs).
+
+    Many images are labelled some at a time, so that Ctrl-C does not have to wait for all.
+    """
+    multiplications = sum(a * b for a, b in itertools.pairwise(sizes))
+    several = max(FEWEST_AT_ONCE, MULTIPLICATIONS_AT_ONCE // multiplications)
+    found = [
+        _classify(parameters, sizes, images[k : k + several], probabilities, threads, activation)
+        for k in range(0, max(1, len(images)), several)
+    ]
+    if len(found) == 1:
+        return found[0]
+    labels, shares = zip(*found, strict=True)
+    return np.concatenate(labels), np.concatenate(shares) if probabilities else None
+
+
+def _classify(
+    parameters: Floats,
+    sizes: tuple[int, ...],
+    images: npt.NDArray[Any],
+    probabilities: bool,
+    threads: int | None,
+    activation: str,
+) -> tuple[npt.NDArray[np.uint8], Floats | None]:
+    """Return the same for images that are labelled in one call."""
     threads = checked_threads(threads)
     dtype = parameters.dtype
     images = kernel_images(images, dtype)

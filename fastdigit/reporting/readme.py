@@ -152,11 +152,12 @@ def rivals(result: Entry, question: Entry) -> str:
         mine = [c for c in mine if c["dtype"].text == dtype]
         if mine and other:
             parts.append(
-                f"in {dtype}, the fastest of other libraries, {spoken(other[0])}, takes "
-                f"{plain(formats.seconds(other[0]['median_seconds']))}, and "
-                f"{spoken(mine[0])} {plain(formats.seconds(mine[0]['median_seconds']))}: "
+                f"in {dtype}, {spoken(mine[0])} takes "
+                f"{plain(formats.seconds(mine[0]['median_seconds']))}, and "
+                f"{spoken(other[0])}, the fastest of other libraries, "
+                f"{plain(formats.seconds(other[0]['median_seconds']))}: "
                 f"{plain(formats.quotient(other[0]['median_seconds'], mine[0]['median_seconds']))} "
-                "as long"
+                "as fast"
             )
     if not parts:
         raise DataError("this result has no other library beside fastdigit")
