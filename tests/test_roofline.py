@@ -2,6 +2,7 @@
 
 import io
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -289,8 +290,9 @@ class TestCommand:
         assert cli.main(["info", "--data", str(data)]) == 2
         assert "only for --roofline" in capsys.readouterr().err
 
-    def test_the_data_are_not_overwritten(self, data, capsys):
-        assert cli.main(["info", "--roofline", str(data), "-o", str(data)]) == 2
+    def test_the_data_are_not_overwritten(self, data, tmp_path, capsys):
+        named = str(shutil.copy(data, tmp_path / "digits.png"))
+        assert cli.main(["info", "--roofline", named, "-o", named]) == 2
         assert "is also read" in capsys.readouterr().err
 
     def test_a_compiler_is_needed(self, capsys, monkeypatch):
