@@ -1,5 +1,7 @@
 """Images in chunks: where every pixel goes, in which order, and when zeros are left out."""
 
+import itertools
+
 import numpy as np
 import pytest
 from test_groups import THREADS, drawn
@@ -9,8 +11,10 @@ from fastdigit.jit import njit
 from fastdigit.kernels.chunks import (
     CHUNK,
     MOST_IN_TILE,
+    TOGETHER,
     WIDTH,
     Chunks,
+    dealt,
     in_chunks,
     is_lit,
     shape_of,
@@ -117,8 +121,10 @@ def check(images, every):
     np.testing.assert_array_equal(order[n:], [order[n - 1]] * (-n % 16))
     np.testing.assert_array_equal(np.sort(columns), np.arange(features))
     expected = (np.arange(n), np.arange(features)) if every else similar(images, THREADS)
-    np.testing.assert_array_equal(order[:n], expected[0])
     np.testing.assert_array_equal(columns, expected[1])
+    whole = np.append(expected[0], [expected[0][-1]] * (-n % 16)).reshape(-1, 16)
+    found = order.reshape(-1, 16)
+    np.testing.assert_array_equal(found, whole if every else dealt(whole, shape.pieces))
 
     rows = rows_of(chunks)
     np.testing.assert_array_equal(rows[:, :features], images[order][:, columns])
@@ -200,6 +206,21 @@ def test_similar_digits_share_their_background():
     padded = np.pad(digits, ((0, 0), (0, -784 % WIDTH)))
     lit = padded.reshape(-1, ROWS, chunks_of(784), WIDTH).any(axis=(1, 3)).sum()
     assert len(rows_in(chunks)) < 0.8 * lit
+
+
+@pytest.mark.parametrize("groups", [1, 23, 48, 97, 625, 1543, 2563, 6250, 62_500])
+def test_pieces_get_groups_from_everywhere(groups):
+    """So they take as long, if neighbours do; and groups that are turned together stay so."""
+    pieces = pieces_of(groups)
+    order = dealt(np.arange(groups)[:, None], pieces)[:, 0]
+    assert sorted(order.tolist()) == list(range(groups))
+    assert order[-1] == groups - 1
+    firsts = groups * np.arange(pieces + 1) // pieces
+    for first, end in itertools.pairwise(firsts.tolist()):
+        assert np.mean(order[first:end]) == pytest.approx((groups - 1) / 2, rel=0.1)
+        places = np.arange(end - first - 1)
+        neighbours = np.diff(order[first:end]) == 1
+        assert neighbours[places % TOGETHER < TOGETHER - 1].all()
 
 
 @everies

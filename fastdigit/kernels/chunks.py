@@ -42,6 +42,11 @@ FOURS = 4
 CELL = QUAD * FOURS
 """Bytes of a cell."""
 
+TOGETHER = DEPTH // ROWS
+"""Groups that a matrix unit takes back at once: the digits of their deltas fill a left tile."""
+STRIPS = 16
+"""Strips of a piece that come from different places of the order, if it has enough groups."""
+
 MOST_IN_TILE = 48
 """Groups in a tile at most: what their deltas take must stay in a near cache, and the sums of a
 tile must fit 32 bits."""
@@ -123,6 +128,8 @@ def in_chunks(images: npt.NDArray[np.uint8], every: bool, threads: int) -> Chunk
     as_given = np.arange(n), np.arange(features)
     order, columns = as_given if every else similar(images, threads)
     order = np.pad(order, (0, -n % ROWS), mode="edge")
+    if not every:
+        order = dealt(order.reshape(groups, ROWS), shape.pieces).ravel()
     room = aligned((available_threads(), shape.chunks * CHUNK), np.uint8)
 
     def cut(shape: Shape, index: Array, blocks: Array) -> None:
@@ -150,6 +157,22 @@ def in_chunks(images: npt.NDArray[np.uint8], every: bool, threads: int) -> Chunk
     blocks = aligned((1 + rows + -(-cells * CELL // CHUNK), CHUNK), np.uint8)
     cut(shape, index, blocks)
     return Chunks(shape, order, columns, blocks, index)
+
+
+def dealt(groups: npt.NDArray[np.int64], pieces: int) -> npt.NDArray[np.int64]:
+    """Return groups (groups, images) of similar images in an order that makes pieces equal.
+
+    Images with much ink are alike, so some pieces would take twice as long as others. Strips of
+    neighbours go to one piece after the other, there and back; the last group stays the last.
+    """
+    firsts = len(groups) * np.arange(pieces + 1) // pieces
+    piece = np.repeat(np.arange(pieces), np.diff(firsts))
+    place = np.arange(len(groups)) - firsts[piece]
+    strip = place // (TOGETHER * -(-len(groups) // (TOGETHER * pieces * STRIPS)))
+    there = (strip[-1] - strip) % 2 == 0
+    order = np.empty_like(groups)
+    order[np.lexsort((place, np.where(there, piece, -piece), strip))] = groups
+    return order
 
 
 @operation

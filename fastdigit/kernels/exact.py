@@ -19,15 +19,12 @@ import numpy as np
 from fastdigit.jit import njit
 from fastdigit.kernels.activation import RELU
 from fastdigit.kernels.bundles import UNITS
-from fastdigit.kernels.chunks import SHAPE, Shape
+from fastdigit.kernels.chunks import SHAPE, TOGETHER, Shape
 from fastdigit.kernels.dense import Pointer, lower_bound
 from fastdigit.kernels.digits import joined, scale_of, write_digits
 from fastdigit.kernels.matrix import DEPTH, ROWS, TILE
 from fastdigit.kernels.simd import advance, fma, lanes, load, maximum, record, splat, store, view
 from fastdigit.kernels.sweep import JOB, Job, layer_of
-
-TOGETHER = DEPTH // ROWS
-"""Groups whose deltas are the digits of a left tile."""
 
 
 class Digits(NamedTuple):

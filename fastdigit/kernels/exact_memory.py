@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fastdigit.kernels import digits, exact
 from fastdigit.kernels.bundles import UNITS
-from fastdigit.kernels.chunks import Shape
+from fastdigit.kernels.chunks import TOGETHER, Shape
 from fastdigit.kernels.layout import Pairs
 from fastdigit.kernels.matrix import DEPTH, ROWS, TILE, WORKSPACE
 from fastdigit.kernels.memory import Array, Floats, Memory
@@ -51,13 +51,13 @@ class ExactMemory(Memory):
         lefts = 2 * -(-digits.DIGITS[dtype.name] * UNITS // (2 * ROWS))
         depths = -(-sizes[0] // DEPTH)
         self._weights = blocks, depths, lefts
-        tile, fours = TILE // dtype.itemsize, -(-groups // exact.TOGETHER) + 1
+        tile, fours = TILE // dtype.itemsize, -(-groups // TOGETHER) + 1
         own = {
             "delta_digits": blocks * fours * lefts * tile,
             "delta_scales": blocks * UNITS,
             "turned": blocks * lefts * fours * tile,
             "sums": 2 * lefts * tile,
-            "found": fours * exact.TOGETHER * shape.chunks,
+            "found": fours * TOGETHER * shape.chunks,
             "lit": fours,
             "row": depths * DEPTH,
             "room": ROWS,

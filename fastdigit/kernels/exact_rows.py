@@ -9,10 +9,10 @@ with the digits side by side: so that images need not be alike in more than four
 import numpy as np
 
 from fastdigit.jit import njit
-from fastdigit.kernels.chunks import CELL, FOURS, QUAD
+from fastdigit.kernels.chunks import CELL, FOURS, QUAD, TOGETHER
 from fastdigit.kernels.dense import Pointer
 from fastdigit.kernels.dots import add_dots, add_dots_of_words, has_dots, no_sums, store_sums
-from fastdigit.kernels.exact import TOGETHER, Work, add_products, write_outputs
+from fastdigit.kernels.exact import Work, add_products, write_outputs
 from fastdigit.kernels.groups import Tile
 from fastdigit.kernels.matrix import DEPTH, ROWS, TILE, transpose_product
 from fastdigit.kernels.simd import advance, prefetch, view

@@ -12,8 +12,9 @@ from llvmlite import ir
 from numba import types
 
 from fastdigit.jit import njit
+from fastdigit.kernels.chunks import TOGETHER
 from fastdigit.kernels.dense import Pointer
-from fastdigit.kernels.exact import TOGETHER, Work, add_products, write_outputs
+from fastdigit.kernels.exact import Work, add_products, write_outputs
 from fastdigit.kernels.groups import Tile
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.matrix import (
