@@ -66,6 +66,26 @@ def test_calls_of_any_size_have_the_same_bits(dtype, pixels, storage, optimizer)
 
 
 @pytest.mark.parametrize("pixels", ["bytes", "floats"])
+@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+def test_nothing_is_left_of_what_was_not_finite(optimizer, pixels):
+    """Not even in what fills up blocks, which no parameters are loaded into."""
+    problem = problem_of(pixels, "float32", n=500)
+    learning = Learning(optimizers.NAMED[optimizer], l1=1e-4, l2=1e-3)
+    used = objective(problem, "numba")
+    parameters, remembered = begun(problem, learning.optimizer)
+    scores = used.descend(parameters, remembered, learning, np.full(5, 1e38), 0)
+    assert not np.isfinite(scores).all()
+    assert np.isnan(parameters).any()
+    ends = []
+    for loss in (used, objective(problem, "numba")):
+        parameters, remembered = begun(problem, learning.optimizer)
+        scores = loss.descend(parameters, remembered, learning, RATES[:5], 0)
+        ends.append([parameters, *remembered, np.array(scores)])
+    assert np.isfinite(ends[0][0]).all()
+    assert_same_bits(*ends)
+
+
+@pytest.mark.parametrize("pixels", ["bytes", "floats"])
 @pytest.mark.parametrize("n", [1, 5, 33, 2113])
 def test_any_number_of_threads_has_the_same_bits(n, pixels):
     problem = problem_of(pixels, "float32", n=n)

@@ -54,8 +54,6 @@ class Digits(NamedTuple):
     """(groups, chunks): the numbers of the chunks of a tile, where there is a matrix unit."""
     lit: int
     """(fours of groups,): the numbers of those that have a chunk."""
-    row: int
-    """A row of weights in the order of the columns."""
     room: int
     """A vector."""
     space: int
@@ -98,8 +96,8 @@ def work_of(numbers: Pointer, floats: Pointer, thread: int) -> Work:
 def pack(
     numbers: Any,
     floats: Pointer,
-    weights: Pointer,
-    columns: Pointer,
+    _c: Any,
+    _d: Any,
     _e: Any,
     _f: Any,
     _g: Any,
@@ -112,16 +110,10 @@ def pack(
     ----------
     numbers, floats
         See `work_of`.
-    weights
-        (units, features)
-    columns
-        Which column of the images is where.
     """
     work = work_of(numbers, floats, thread)
     layer = layer_of(work, 0)
-    row = advance(work.own, work.digits.row)
-    for j in range(layer.inputs):
-        row[j] = weights[piece * layer.inputs + columns[j]]
+    row = advance(floats, work.job.blocked + layer.weights + piece * layer.rows)
     width = lanes(floats)
     block, unit = piece // UNITS, piece % UNITS
     room = advance(work.own, work.digits.room)

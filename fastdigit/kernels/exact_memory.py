@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fastdigit.kernels import digits, exact
 from fastdigit.kernels.bundles import UNITS
 from fastdigit.kernels.chunks import TOGETHER, Shape
-from fastdigit.kernels.layout import Pairs
+from fastdigit.kernels.layout import Layer, Pairs
 from fastdigit.kernels.matrix import DEPTH, ROWS, TILE, WORKSPACE
 from fastdigit.kernels.memory import Array, Floats, Memory
 from fastdigit.kernels.parallel import Call
@@ -31,8 +31,6 @@ class ExactMemory(Memory):
     threads
         How many write digits.
     """
-
-    FIRST_IN_BLOCKS = False
 
     def __init__(
         self,
@@ -59,7 +57,6 @@ class ExactMemory(Memory):
             "sums": 2 * lefts * tile,
             "found": fours * TOGETHER * shape.chunks,
             "lit": fours,
-            "row": depths * DEPTH,
             "room": ROWS,
             "space": WORKSPACE,
         }
@@ -99,14 +96,13 @@ class ExactMemory(Memory):
 
     def packing(self) -> tuple[Any, list[Array]]:
         """Return the kernel that writes the digits of a unit's weights, and its arrays."""
-        return exact.pack, [self.numbers(False), self.floats, self._given, self._columns]
+        return exact.pack, [self.numbers(False), self.floats]
 
     def load(self, parameters: Floats) -> None:
         """Take over flat parameters."""
         super().load(parameters)
         self._write_digits()
 
-    def _first(self, blocked: Floats, W: Floats) -> Pairs:
-        layer = self._layers(self._given)[0][0]
+    def _first_in_blocks(self, layer: Layer, blocked: Array, W: Array) -> Pairs:
         rows = blocked[layer.weights : layer.biases].reshape(-1, layer.rows)
-        return [(rows[: layer.outputs, np.argsort(self._columns)], W)]
+        return [(rows[: layer.outputs, : layer.inputs], np.take(W, self._columns, axis=1))]

@@ -19,7 +19,7 @@ from fastdigit.jit import njit
 from fastdigit.kernels.barrier import wait_for
 from fastdigit.kernels.dense import Pointer
 from fastdigit.kernels.interface import Score
-from fastdigit.kernels.memory import FLAT, Array, Floats, Memory
+from fastdigit.kernels.memory import REMEMBERED, Array, Floats, Memory
 from fastdigit.kernels.parallel import Call, address_of, call, count_up
 from fastdigit.kernels.parameters import views
 from fastdigit.kernels.simd import advance, lanes, record
@@ -48,22 +48,13 @@ class Plan(NamedTuple):
     """Address of that which brings the weights of a unit of the first layer into its form."""
     units: int
     """How many it is called for; 0 where weights are only copied."""
-    parameters: int
-    given: int
-    """Floats: the parameters as users see them."""
     memory: int
     square: int
-    """Floats: what the optimizer remembers of each."""
-    gradient: int
-    """Floats: room for the gradient."""
+    """Floats: what the optimizer remembers of each parameter, in blocks as these are."""
     copies: int
     copied_from_at: int
     copied_to_at: int
-    """Numbers: which parameters to copy, and to which floats."""
-    columns_at: int
-    """Numbers: which column of the images is where."""
-    gradient_at: int
-    """Numbers: where the gradient of each parameter is in the sum of all pieces."""
+    """Numbers: which floats to copy, and where."""
     taken_at: int
     """Numbers: pieces taken of each thread's share, in each iteration."""
     finished_at: int
@@ -77,7 +68,7 @@ class Plan(NamedTuple):
     factors_at: int
     """Results: what the sum is multiplied by to be the gradient."""
     decays_at: int
-    """Results: 1 for each weight, and 0 for each bias."""
+    """Results: 1 for each weight, and 0 for each bias; in blocks, as the factors."""
 
 
 @njit()
@@ -140,19 +131,18 @@ def _step(
     thread: int,
 ) -> None:
     """Update the parameters, and have them ready for the next pass."""
-    parameters = advance(floats, plan.given)
-    gradient = advance(floats, plan.gradient)
     job = record(Job, numbers)
-    sums = advance(floats, job.gradients + SUM * job.gradient_size)
-    places, factors = advance(tree, plan.gradient_at), advance(results, plan.factors_at)
-    for k in range(plan.parameters):
+    parameters = advance(floats, job.blocked)
+    gradient = advance(floats, job.gradients + SUM * job.gradient_size)
+    factors = advance(results, plan.factors_at)
+    for k in range(job.gradient_size):
         # The factors are float64, so each product is rounded once for all.
-        gradient[k] = sums[places[k]] * factors[k]
+        gradient[k] *= factors[k]
     settings, rates = advance(results, plan.rule_at), advance(results, plan.rates_at)
     l1, l2 = settings[4], settings[5]
     if l1 != 0 or l2 != 0:
         decays = advance(results, plan.decays_at)
-        for k in range(plan.parameters):
+        for k in range(job.gradient_size):
             w = parameters[k]
             gradient[k] += decays[k] * (l1 * ((w > 0) - (w < 0)) + l2 * w)
     rule = Rule(
@@ -173,14 +163,13 @@ def _step(
         parameters,
         advance(floats, plan.memory),
         advance(floats, plan.square),
-        -(-plan.parameters // lanes(floats)),
+        job.gradient_size // lanes(floats),
     )
     copied, to = advance(tree, plan.copied_from_at), advance(tree, plan.copied_to_at)
     for k in range(plan.copies):
-        floats[to[k]] = parameters[copied[k]]
-    columns = advance(tree, plan.columns_at)
+        floats[to[k]] = floats[copied[k]]
     for unit in range(plan.units):
-        arrays = (numbers, floats, parameters, columns, tree, tree, tree)
+        arrays = (numbers, floats, tree, tree, tree, tree, tree)
         call(plan.pack, (*arrays, unit, thread))
     tree[FREE] = -1
 
@@ -216,7 +205,8 @@ class Iterations:
         self._memory, self._learn, self._pieces = memory, learn, pieces
         self._pack, self._packed = memory.packing()
         copied, to = memory.copies()
-        decays = np.ones(len(memory.factors))
+        factors = memory.factors()
+        decays = np.ones(len(factors))
         for biases in views(decays, sizes)[1]:
             biases[:] = 0
         self._tree, numbers_at = joined(
@@ -224,8 +214,6 @@ class Iterations:
             plan=np.zeros(len(Plan._fields), np.int64),
             copied_from_at=copied,
             copied_to_at=to,
-            columns_at=self._packed[3] if self._packed else np.zeros(0, np.int64),
-            gradient_at=memory.gradient_at,
             taken_at=np.zeros(MOST * threads, np.int64),
             finished_at=np.zeros(MOST, np.int64),
             opened_at=np.zeros(1, np.int64),
@@ -234,8 +222,8 @@ class Iterations:
             sums=np.zeros(2 * MOST * pieces),
             rule_at=np.zeros(SETTINGS),
             rates_at=np.zeros(2 * MOST),
-            factors_at=memory.factors,
-            decays_at=decays,
+            factors_at=memory.in_blocks(factors),
+            decays_at=memory.in_blocks(decays),
         )
         places = numbers_at | results_at
         self._plan = Plan(
@@ -245,9 +233,8 @@ class Iterations:
             learn=0,
             pack=0,
             units=sizes[1] if self._packed else 0,
-            parameters=len(memory.factors),
             copies=len(copied),
-            **{name: memory.at(name) for name in FLAT},
+            **{name: memory.at(name) for name in REMEMBERED},
             **{name: at for name, at in places.items() if name in Plan._fields},
         )
         self._arrays = [memory.numbers(True), memory.floats, *images, self._results, self._tree]
@@ -274,14 +261,17 @@ class Iterations:
         rules = rates_of(learning.optimizer, rates, done).ravel()
         self._results[plan.rates_at : plan.rates_at + len(rules)] = rules
         memory.load(parameters)
-        parts = [memory.flat(name) for name in ("memory", "square")[: len(remembered)]]
+        parts = [memory.part(name) for name in REMEMBERED[: len(remembered)]]
         for part, array in zip(parts, remembered, strict=True):
-            part[:] = array
+            part[:] = memory.in_blocks(array)
         begin(self._tree)
         self._call()
-        parameters[:] = memory.flat("given")
+        blocked = memory.part("blocked")
+        parameters[:] = memory.flat(blocked)
+        # What fills up blocks must be 0 next time, even if it is not finite now.
+        blocked[:] = 0
         for part, array in zip(parts, remembered, strict=True):
-            array[:] = part
+            array[:] = memory.flat(part)
         found = self._results[: 2 * self._pieces * steps].reshape(steps, -1, 2)
         return [score_of(sums, memory.count) for sums in found]
 

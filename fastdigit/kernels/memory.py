@@ -25,9 +25,8 @@ Floats = npt.NDArray[Any]
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.int64]
 
-FLAT = ("given", "memory", "square", "gradient")
-"""Parts with a number for each parameter, in the order in which users see these: the parameters
-themselves; and, where they are learned, what the optimizer remembers, and the gradient."""
+REMEMBERED = ("memory", "square")
+"""Parts with what an optimizer remembers of each parameter, laid out as these are."""
 
 PAGE = 4096
 """Bytes between what two threads write. Nearer together they fetch each other's lines ahead: two
@@ -43,6 +42,11 @@ def _places(sizes: dict[str, int]) -> dict[str, int]:
     """Return where parts of these sizes begin, one after the other, and where they end."""
     ends = np.cumsum([0, *map(whole, sizes.values())]).tolist()
     return dict(zip([*sizes, "end"], ends, strict=True))
+
+
+def _copy(pairs: Pairs) -> None:
+    for target, source in pairs:
+        target[...] = source
 
 
 class Memory:
@@ -69,9 +73,6 @@ class Memory:
     shared, own
         More parts, by name, and how many elements they have: of all threads, and of each one.
     """
-
-    FIRST_IN_BLOCKS = True
-    """Whether the weights of the first layer are in blocks as well."""
 
     def __init__(
         self,
@@ -102,8 +103,8 @@ class Memory:
             "scratch": scratch * available_threads(),
             "gradients": size * BUFFERS if gradients else 0,
         }
-        flat = dict.fromkeys(FLAT if gradients else FLAT[:1], whole(count(sizes)))
-        self._offsets = _places(parts | flat | (shared or {}))
+        remembered = dict.fromkeys(REMEMBERED if gradients else (), size)
+        self._offsets = _places(parts | remembered | (shared or {}))
         self.floats = aligned(self._offsets["end"], dtype)
         self.floats[0] = scale
         self.tree = new_tree()
@@ -120,31 +121,43 @@ class Memory:
             **{name: self._offsets[name] for name in parts},
         )
         self._shape = shape
-        self._given = self.flat("given")
-        self._packed = self._packing(self.floats, self._given)
         if gradients:
-            self.gradient_at, self.factors = self._unpacking()
+            self._places = self._placed()
 
     def at(self, name: str) -> int:
         """Return where a part begins, in elements of the floats."""
         return self._offsets[name]
 
-    def flat(self, name: str) -> Floats:
-        """Return one of the parts that have a number for each parameter; see `FLAT`."""
-        return self._part(name)[: count(self._sizes)]
+    def part(self, name: str) -> Floats:
+        """Return the parameters, which are "blocked", or a part laid out as they are."""
+        return self._part(name)[: self._job.gradient_size]
+
+    def in_blocks(self, flat: Floats) -> Floats:
+        """Return what belongs to each parameter where that lies in blocks, and 0 elsewhere."""
+        blocked = np.zeros(self._job.gradient_size, flat.dtype)
+        _copy(self._in_blocks(blocked, flat))
+        return blocked
+
+    def flat(self, blocked: Floats) -> Floats:
+        """Return what belongs to each parameter in the order in which users see these."""
+        found: Floats = np.take(blocked, self._places, mode="clip")
+        return found
 
     def copies(self) -> tuple[Numbers, Numbers]:
-        """Return which parameters `load` copies, and to which floats."""
-        # What is copied to lies before the scratch memory.
-        pairs = self._packing(np.arange(self.at("scratch")), np.arange(len(self._given)))
-        to, copied = zip(*((to.ravel(), copied.ravel()) for to, copied in pairs), strict=True)
-        return np.concatenate(copied), np.concatenate(to)
+        """Return which floats are copied where, when parameters have changed: for the way back."""
+        floats = np.arange(self.at("scratch"))
+        copied = np.zeros_like(floats)
+        blocked, transposed = (
+            part[self.at(name) :] for part, name in ((floats, "blocked"), (copied, "transposed"))
+        )
+        _copy(self._transposed(transposed, blocked[self._places]))
+        to = np.flatnonzero(copied)
+        return copied[to], to
 
     def packing(self) -> tuple[Any, list[Array]]:
         """Return a kernel of a piece for each unit of the first layer, and its arrays, or none.
 
-        It brings the weights of this unit into the kernels' form. Its third array are the
-        parameters, its fourth says which column of the images is where.
+        It brings the weights of this unit into the kernels' form.
         """
         return None, []
 
@@ -156,34 +169,29 @@ class Memory:
         layers = (Layer(*row) for row in self._layout.tolist())
         return list(zip(layers, *views(flat, self._sizes), strict=True))
 
-    def _packing(self, floats: Array, parameters: Array) -> Pairs:
-        """Return parts of the floats that parameters are copied to, with these."""
-        blocked, transposed = (floats[self.at(name) :] for name in ("blocked", "transposed"))
+    def _in_blocks(self, blocked: Array, flat: Array) -> Pairs:
+        """Return parts of blocks, each with those of the parameters that belong there."""
         pairs = []
-        for number, (layer, W, b) in enumerate(self._layers(parameters)):
-            pairs.append((biases_of(layer, blocked), b))
-            if number > 0:
-                pairs += weights_transposed(layer, transposed, W)
-            if number > 0 or self.FIRST_IN_BLOCKS:
-                pairs += weights_in_blocks(layer, blocked, W)
+        for number, (layer, W, b) in enumerate(self._layers(flat)):
+            weights = weights_in_blocks if number else self._first_in_blocks
+            pairs += [*weights(layer, blocked, W), (biases_of(layer, blocked), b)]
         return pairs
 
-    def _unpacking(self) -> tuple[Numbers, npt.NDArray[np.float64]]:
-        """Return where the gradient of each parameter is in the sum, and its factor."""
-        places = np.arange(self._job.gradient_size)
-        at = np.empty(len(self._given), np.int64)
-        factors = np.full(len(at), 1 / self.count)
-        for number, (layer, W, b) in enumerate(self._layers(at)):
-            b[:] = biases_of(layer, places)
-            parts = weights_in_blocks(layer, places, W) if number else self._first(places, W)
-            for part, to in parts:
-                to[...] = part
-        factors[: self._sizes[0] * self._sizes[1]] = self._scale / self.count
-        return at, factors
+    def _first_in_blocks(self, layer: Layer, blocked: Array, W: Array) -> Pairs:
+        return weights_in_blocks(layer, blocked, W)
 
-    def _first(self, blocked: Floats, W: Floats) -> Pairs:
-        """Return parts of the sum with gradients by the first layer's weights, and of these."""
-        return weights_in_blocks(self._layers(self._given)[0][0], blocked, W)
+    def _transposed(self, transposed: Array, flat: Array) -> Pairs:
+        """Return the same for the blocks for the way back."""
+        layers = self._layers(flat)[1:]
+        return [pair for layer, W, _ in layers for pair in weights_transposed(layer, transposed, W)]
+
+    def _placed(self) -> Numbers:
+        """Return where each parameter lies in blocks."""
+        numbers = self.in_blocks(1 + np.arange(count(self._sizes)))
+        taken = np.flatnonzero(numbers)
+        places = np.empty_like(taken)
+        places[numbers[taken] - 1] = taken
+        return places
 
     def _total(self) -> Floats:
         """Return the sum of the gradients of all pieces, after a pass."""
@@ -196,13 +204,18 @@ class Memory:
 
     def load(self, parameters: Floats) -> None:
         """Take over flat parameters."""
-        self._given[:] = parameters
-        for target, source in self._packed:
-            target[...] = source
+        _copy(self._in_blocks(self.part("blocked"), parameters))
+        _copy(self._transposed(self._part("transposed"), parameters))
+
+    def factors(self) -> npt.NDArray[np.float64]:
+        """Return what the sum of each parameter is multiplied by to be its gradient, flat."""
+        factors = np.full(count(self._sizes), 1 / self.count)
+        factors[: self._sizes[0] * self._sizes[1]] = self._scale / self.count
+        return factors
 
     def gradient(self) -> Floats:
         """Return the gradient of the mean loss that the last pass left, flat."""
-        gradient: Floats = np.take(self._total(), self.gradient_at, mode="clip")
+        gradient = self.flat(self._total())
         # The factors are float64, so each product is rounded once for all.
-        np.multiply(gradient, self.factors, out=gradient, casting="same_kind")
+        np.multiply(gradient, self.factors(), out=gradient, casting="same_kind")
         return gradient
