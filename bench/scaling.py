@@ -21,7 +21,7 @@ from fastdigit.measure.machine import machine
 from fastdigit.reporting.tables import escape, markdown_table, text_table
 from fastdigit.storage import write_whole
 
-WORK = 2_000_000
+WORK = 20_000_000
 """Images that pass by while a size is timed, and iterations at the least."""
 LEAST = 10
 TIME_WITHIN = 1.2
