@@ -2,9 +2,9 @@
 
 usage: python bench/scaling.py [--images 10000 100000 1000000] [--rounds 3] [--out reports/scaling]
 
-Each size is trained in a process of its own, which draws its digits first. The sizes take turns.
-Memory is the most that the process held at any moment of fit(), everything included: Python, the
-libraries, and the digits.
+Each size is trained in a process of its own, which draws its digits first. The sizes take turns,
+and each waits until nothing disturbs the machine, a minute at most. Memory is the most that the
+process held at any moment of fit(), everything included: Python, the libraries, and the digits.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 import fastdigit as fd
+from fastdigit.measure.idle import Watch
 from fastdigit.measure.machine import machine
 from fastdigit.reporting.tables import escape, markdown_table, text_table
 from fastdigit.storage import write_whole
@@ -24,6 +25,8 @@ from fastdigit.storage import write_whole
 WORK = 20_000_000
 """Images that pass by while a size is timed, and iterations at the least."""
 LEAST = 10
+WAIT = 60.0
+"""Seconds to wait at most until nothing disturbs."""
 TIME_WITHIN = 1.2
 """Times the shortest time of an image."""
 BYTES, FIXED = 1.75, 200e6
@@ -38,8 +41,10 @@ def main():
     facts = machine()
     turns = [size for _ in range(options.rounds) for size in options.images]
     found = {size: [] for size in options.images}
+    watch = Watch()
     for size in tqdm(turns, desc="training", disable=None):
         call = [sys.executable, __file__, "--one", str(size), "--dtype", options.dtype]
+        watch.wait(WAIT)
         shown = subprocess.run(call, check=True, capture_output=True, text=True).stdout
         found[size].append(json.loads(shown.splitlines()[-1]))
     rows, kept = summary(found)
@@ -129,8 +134,9 @@ def page(facts, options, rows, kept):
             "# Time and memory by the number of images",
             "",
             f"Full-batch iterations of 784-10-10 in {options.dtype} on the built-in digits, in "
-            f"processes of their own, {options.rounds} for each size. A time is the median of all "
-            "runs' medians, the ratio that to the shortest.",
+            f"processes of their own, {options.rounds} for each size, each begun when the machine "
+            "was undisturbed. A time is the median of all runs' medians, the ratio that to the "
+            "shortest.",
             "",
             markdown_table(*rows),
             "",
