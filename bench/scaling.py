@@ -52,7 +52,7 @@ def main():
     options.out.mkdir(parents=True, exist_ok=True)
     settings = {"sizes": [784, 10, 10], "dtype": options.dtype, "rounds": options.rounds}
     document = {"schema": 1, "kind": "scaling", "machine": facts, "settings": settings}
-    content = json.dumps(document | {"found": found}, indent=1) + "\n"
+    content = json.dumps(document | {"found": found}, separators=(",", ":")) + "\n"
     write_whole(options.out / "results.json", content.encode())
     write_whole(options.out / "README.md", page(facts, options, rows, kept).encode())
 
@@ -78,7 +78,7 @@ def measured(images, dtype):
     iterations = max(LEAST, WORK // images)
     history = fd.fit(network, data, iterations=iterations, learning_rate=0.1, progress=False)
     return {
-        "seconds": history.seconds[1:],
+        "seconds": [round(seconds, 9) for seconds in history.seconds[1:]],
         "prepare_seconds": history.prepare_seconds,
         "peak_bytes": peak(),
         "threads": history.threads,
