@@ -66,7 +66,7 @@ def add_up_vectors(lefts, lefts_too, pitch, rights, rights_too, space, out):
 
 @njit()
 def transposed(source, target):
-    transpose_product(pointer(source), ROWS, pointer(target))
+    transpose_product(pointer(source), ROWS, pointer(target), ROWS)
 
 
 WAYS = {"unit": add_up, "vectors": add_up_vectors}
@@ -244,7 +244,7 @@ def train_by_tiles():
 
     assert exact_learning.linear is exact_tiles.linear
     assert prediction.linear_images is exact_tiles.linear_images
-    assert chunks.CHUNK == TILE
+    assert exact_learning.stored is chunks.in_chunks
     print(trained())
 
 

@@ -2,27 +2,27 @@
 
 Weights are written with digits before a pass (see `digits`), deltas once for each tile, and the
 pixels are whole numbers anyway: so all sums are sums of products of bytes. There are two ways to
-add them up, which give the same bits: `exact_tiles` with a matrix unit, and `exact_rows` with
-vectors. In both, images lie side by side in the sums on the way forward, so that a unit's outputs
-fill a vector, and sums run over images on the way back: there four images of a pixel have to lie
+add them up, which give the same bits: `exact_tiles` with a matrix unit, and `exact_cells` with
+vectors. In both, sums run over images on the way back: there four images of a pixel have to lie
 side by side instead of four pixels of an image. Prediction, which stores nothing, goes through the
 images as they are, in `exact_tiles` and `exact_words`.
 
 A block of ten units has its digits in the rows of two left tiles (float32) or four (float64) of
-`matrix`: row 10 d + u is digit d of unit u.
+`matrix`: row 10 d + u is digit d of unit u. With vectors, they are turned: each *word*, four bytes
+of a row of a tile, comes to lie beside those of the other digits.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastdigit.jit import njit
+from fastdigit.jit import matrix_unit, njit
 from fastdigit.kernels.activation import RELU
 from fastdigit.kernels.bundles import UNITS
 from fastdigit.kernels.chunks import SHAPE, TOGETHER, Shape
 from fastdigit.kernels.dense import Pointer, lower_bound
 from fastdigit.kernels.digits import joined, scale_of, write_digits
-from fastdigit.kernels.matrix import DEPTH, ROWS, TILE
+from fastdigit.kernels.matrix import DEPTH, ROWS, TILE, transpose_product
 from fastdigit.kernels.simd import advance, fma, lanes, load, maximum, record, splat, store, view
 from fastdigit.kernels.sweep import JOB, Job, layer_of
 
@@ -30,11 +30,13 @@ from fastdigit.kernels.sweep import JOB, Job, layer_of
 class Digits(NamedTuple):
     """Where the digits are, and what is made of them, as offsets into an array of floats.
 
-    The first two are from its beginning on, the others from where a thread's own part begins.
+    The first three are from its beginning on, the others from where a thread's own part begins.
     """
 
     weights: int
     """(blocks, depths, lefts) tiles."""
+    turned_weights: int
+    """(blocks, words + 1, lefts) rows of 64 bytes, the last ones zeros, if there is no unit."""
     scales: int
     """(blocks * 10,): what to multiply the sums of a unit by."""
     depths: int
@@ -46,8 +48,8 @@ class Digits(NamedTuple):
     delta_scales: int
     """(blocks * 10,)"""
     turned: int
-    """(two, fours of groups) right tiles: pixels that were turned; or the deltas, see
-    `exact_rows.turn_deltas`."""
+    """(two, fours of groups) right tiles: pixels that were turned; or, without a unit, the deltas:
+    (blocks, fours of images, lefts) rows."""
     sums: int
     """(two, lefts) products."""
     found: int
@@ -57,7 +59,7 @@ class Digits(NamedTuple):
     room: int
     """A vector."""
     space: int
-    """What `matrix` works in, or the sums of digits of sixteen columns."""
+    """What `matrix` works in, or the sums of digits of sixteen words."""
 
 
 class Work(NamedTuple):
@@ -73,6 +75,8 @@ class Work(NamedTuple):
 
 
 DIGITS = len(Digits._fields)
+TURNED = not matrix_unit()
+"""Whether digits are read as `turn` lays them."""
 
 
 @njit(inner=True)
@@ -104,7 +108,7 @@ def pack(
     piece: int,
     thread: int,
 ) -> None:
-    """Write the digits of a unit's weights: a kernel of a piece for each unit of the first layer.
+    """Write the digits of the weights of ten units: a kernel of a piece for each block.
 
     Parameters
     ----------
@@ -112,20 +116,41 @@ def pack(
         See `work_of`.
     """
     work = work_of(numbers, floats, thread)
-    layer = layer_of(work, 0)
-    row = advance(floats, work.job.blocked + layer.weights + piece * layer.rows)
+    layer, depths, lefts = layer_of(work, 0), work.digits.depths, work.digits.lefts
+    digits = view(advance(floats, work.digits.weights), np.int8)
+    tiles = advance(digits, piece * depths * lefts * TILE)
+    for unit in range(min(UNITS, layer.outputs - piece * UNITS)):
+        pack_unit(work, piece * UNITS + unit, advance(tiles, unit * DEPTH))
+    if TURNED:
+        rows = view(advance(floats, work.digits.turned_weights), np.int8)
+        turn(tiles, depths, lefts, advance(rows, piece * (depths * ROWS + 1) * lefts * DEPTH))
+
+
+@njit(inner=True)
+def pack_unit(work: Work, unit: int, digits: Pointer) -> None:
+    """Write the digits of a unit's weights, the first one into a row of a tile."""
+    floats, layer = work.floats, layer_of(work, 0)
+    row = advance(floats, work.job.blocked + layer.weights + unit * layer.rows)
     width = lanes(floats)
-    block, unit = piece // UNITS, piece % UNITS
     room = advance(work.own, work.digits.room)
     factor, inverse = scale_of(row, layer.rows // width, width, room)
-    floats[work.digits.scales + piece] = inverse * floats[work.job.scale]
-    digits = view(advance(floats, work.digits.weights), np.int8)
-    depths = work.digits.depths
-    for depth in range(depths):
-        first = ((block * depths + depth) * work.digits.lefts * ROWS + unit) * DEPTH
+    floats[work.digits.scales + unit] = inverse * floats[work.job.scale]
+    for depth in range(work.digits.depths):
+        tile = advance(digits, depth * work.digits.lefts * TILE)
         for j in range(0, DEPTH, width):
             x = load(row, depth * DEPTH + j)
-            write_digits(advance(digits, first + j), x, splat(floats, factor))
+            write_digits(advance(tile, j), x, splat(floats, factor))
+
+
+@njit(inner=True)
+def turn(tiles: Pointer, depths: int, lefts: int, rows: Pointer) -> None:
+    """Lay words of digits side by side: rows (depths * 16, lefts) from tiles (depths, lefts)."""
+    source, target = view(tiles, np.int32), view(rows, np.int32)
+    for depth in range(depths):
+        for left in range(lefts):
+            tile = advance(source, (depth * lefts + left) * ROWS * ROWS)
+            row = advance(target, (depth * ROWS * lefts + left) * ROWS)
+            transpose_product(tile, ROWS, row, lefts * ROWS)
 
 
 # --- forward -------------------------------------------------------------------------------------

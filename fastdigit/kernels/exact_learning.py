@@ -3,7 +3,9 @@
 from typing import Any
 
 from fastdigit.jit import matrix_unit, njit
-from fastdigit.kernels import exact_rows, exact_tiles
+from fastdigit.kernels import exact_cells, exact_tiles
+from fastdigit.kernels.cells import in_cells
+from fastdigit.kernels.chunks import in_chunks
 from fastdigit.kernels.dense import Pointer
 from fastdigit.kernels.exact import split_deltas, work_of
 from fastdigit.kernels.groups import tile_of
@@ -12,10 +14,9 @@ from fastdigit.kernels.simd import advance, lanes
 from fastdigit.kernels.sweep import add_gradients, layer_of, pass_through
 from fastdigit.kernels.tree import claim, merge
 
-linear = exact_tiles.linear if matrix_unit() else exact_rows.linear
-add_weight_gradients = (
-    exact_tiles.add_weight_gradients if matrix_unit() else exact_rows.add_weight_gradients
-)
+way = exact_tiles if matrix_unit() else exact_cells
+stored = in_chunks if matrix_unit() else in_cells
+linear, add_weight_gradients = way.linear, way.add_weight_gradients
 
 
 @njit()
@@ -37,7 +38,7 @@ def learn(
     numbers
         See `work_of`.
     blocks, index
-        The images; see `chunks.Chunks`.
+        The images; see `chunks.Chunks` and `cells.Cells`.
     """
     work = work_of(numbers, floats, thread)
     job = work.job

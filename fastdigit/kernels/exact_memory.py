@@ -49,6 +49,7 @@ class ExactMemory(Memory):
         lefts = 2 * -(-digits.DIGITS[dtype.name] * UNITS // (2 * ROWS))
         depths = -(-sizes[0] // DEPTH)
         self._weights = blocks, depths, lefts
+        self._turned = blocks, depths * ROWS + 1, lefts, DEPTH
         tile, fours = TILE // dtype.itemsize, -(-groups // TOGETHER) + 1
         own = {
             "delta_digits": blocks * fours * lefts * tile,
@@ -69,34 +70,43 @@ class ExactMemory(Memory):
             gradients,
             activation,
             filled=DEPTH,
-            shared={"weights": math.prod(self._weights) * tile, "scales": blocks * UNITS},
+            shared={
+                "weights": math.prod(self._weights) * tile,
+                "turned_weights": exact.TURNED * math.prod(self._turned) // dtype.itemsize,
+                "scales": blocks * UNITS,
+            },
             own=own,
         )
-        kernel, given = self.packing()
-        self._write_digits = Call(kernel, given, sizes[1], threads)
+        self._write_digits = Call(*self.packing(), threads)
 
     def left_tiles(self) -> npt.NDArray[np.int8]:
         """Return the digits of the weights: (blocks, depths, lefts, rows, words, four bytes)."""
         digits = self._part("weights").view(np.int8)[: math.prod(self._weights) * TILE]
         return digits.reshape(*self._weights, ROWS, DEPTH // 4, 4)
 
+    def turned_weights(self) -> npt.NDArray[np.int8]:
+        """Return them as `exact.turn` lays them: (blocks, words + 1, lefts, bytes of a row)."""
+        digits = self._part("turned_weights").view(np.int8)[: math.prod(self._turned)]
+        return digits.reshape(self._turned)
+
     def numbers(self, learning: bool) -> npt.NDArray[np.int64]:
         """Return what `exact.work_of` reads."""
         own = self._own
         places = exact.Digits(
             weights=self._offsets["weights"],
+            turned_weights=self._offsets["turned_weights"],
             scales=self._offsets["scales"],
             depths=self._weights[1],
             lefts=self._weights[2],
             deltas=own["delta_digits"],
-            **{name: own[name] for name in exact.Digits._fields[5:]},
+            **{name: own[name] for name in exact.Digits._fields[6:]},
         )
         job = self._job._replace(learning=learning)
         return np.array([*job, *self._shape, *places, *self._layout.flat], np.int64)
 
-    def packing(self) -> tuple[Any, list[Array]]:
-        """Return the kernel that writes the digits of a unit's weights, and its arrays."""
-        return exact.pack, [self.numbers(False), self.floats]
+    def packing(self) -> tuple[Any, list[Array], int]:
+        """Return the kernel that writes the digits of weights, its arrays and its pieces."""
+        return exact.pack, [self.numbers(False), self.floats], self._weights[0]
 
     def load(self, parameters: Floats) -> None:
         """Take over flat parameters."""

@@ -214,7 +214,7 @@ def linear_images(
         for number in range(4):
             target = (number % 2 * lefts + pair + number // 2) * ROWS * ROWS
             source = advance(products, number * ROWS * ROWS)
-            transpose_product(source, ROWS, advance(sums, target))
+            transpose_product(source, ROWS, advance(sums, target), ROWS)
 
 
 @njit(inner=True)

@@ -5,7 +5,6 @@ are listed, and each is multiplied with the digits of a whole block of units at 
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from fastdigit.jit import njit
 from fastdigit.kernels.dense import Pointer
@@ -18,28 +17,12 @@ from fastdigit.kernels.dots import (
     store_sums,
 )
 from fastdigit.kernels.exact import Work
-from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.matrix import DEPTH, ROWS, transpose_product
 from fastdigit.kernels.simd import ALIGNMENT, advance, prefetch_for_later, view
 from fastdigit.kernels.sweep import layer_of
 
 WORD = 4
 """Bytes of a word."""
-
-
-def arranged(tiles: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
-    """Return the digits of weights, in left tiles, as `linear_images` reads them.
-
-    These are (blocks, 1 + words, lefts, DEPTH): for each word of an image those of all units of a
-    block, side by side; and zeros for one word more.
-    """
-    blocks, depths, lefts = tiles.shape[:3]
-    words = depths * WORDS
-    digits = aligned((blocks, words + 1, lefts, DEPTH), np.int8)
-    digits[:, words] = 0
-    by_words = digits[:, :words].reshape(blocks, depths, WORDS, lefts, ROWS, WORD)
-    by_words[:] = tiles.transpose(0, 1, 4, 2, 3, 5)
-    return digits
 
 
 @njit(inner=True)
@@ -63,7 +46,7 @@ def linear_images(
     ahead
         What is fetched into a near cache meanwhile: the images of the next two groups.
     weights
-        What `arranged` returns.
+        `Digits.turned_weights`: the zeros behind are those of one word more.
     lists
         (32, depths + 1, 16): room for the numbers of the words of each image that are not zeros,
         which are listed for the first block. Behind that (32, lefts, 16) sums.
@@ -102,7 +85,8 @@ def linear_images(
     for g in range(2):
         for left in range(lefts):
             source = advance(products, g * ROWS * apart + left * WORDS)
-            transpose_product(source, apart, advance(sums, (g * lefts + left) * ROWS * ROWS))
+            target = advance(sums, (g * lefts + left) * ROWS * ROWS)
+            transpose_product(source, apart, target, ROWS)
 
 
 @njit(inner=True)

@@ -45,9 +45,9 @@ class Plan(NamedTuple):
     learn: int
     """Address of the kernel that passes a piece of the images through."""
     pack: int
-    """Address of that which brings the weights of a unit of the first layer into its form."""
-    units: int
-    """How many it is called for; 0 where weights are only copied."""
+    """Address of that which brings the weights of the first layer into its form."""
+    packs: int
+    """Pieces that it is called for; 0 where weights are only copied."""
     memory: int
     square: int
     """Floats: what the optimizer remembers of each parameter, in blocks as these are."""
@@ -168,9 +168,9 @@ def _step(
     copied, to = advance(tree, plan.copied_from_at), advance(tree, plan.copied_to_at)
     for k in range(plan.copies):
         floats[to[k]] = floats[copied[k]]
-    for unit in range(plan.units):
+    for number in range(plan.packs):
         arrays = (numbers, floats, tree, tree, tree, tree, tree)
-        call(plan.pack, (*arrays, unit, thread))
+        call(plan.pack, (*arrays, number, thread))
     tree[FREE] = -1
 
 
@@ -203,7 +203,7 @@ class Iterations:
         threads: int,
     ) -> None:
         self._memory, self._learn, self._pieces = memory, learn, pieces
-        self._pack, self._packed = memory.packing()
+        self._pack, self._packed, packs = memory.packing()
         copied, to = memory.copies()
         factors = memory.factors()
         decays = np.ones(len(factors))
@@ -232,7 +232,7 @@ class Iterations:
             threads=threads,
             learn=0,
             pack=0,
-            units=sizes[1] if self._packed else 0,
+            packs=packs,
             copies=len(copied),
             **{name: memory.at(name) for name in REMEMBERED},
             **{name: at for name, at in places.items() if name in Plan._fields},

@@ -133,24 +133,25 @@ def _take_from_unit(typing: Any, space: Any, target: Any, target_too: Any) -> An
 
 
 @operation
-def transpose_product(typing: Any, source: Any, pitch: Any, target: Any) -> Any:
+def transpose_product(typing: Any, source: Any, pitch: Any, target: Any, apart: Any) -> Any:
     """Write the 16 x 16 numbers of a product with rows and columns exchanged.
 
-    The rows that are read lie `pitch` numbers apart, the others one after the other.
+    The rows that are read lie `pitch` numbers apart, and those that are written `apart`.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = ir.VectorType(ir.IntType(32), ROWS)
-        source, pitch, target = arguments
+        source, pitch, target, apart = arguments
         rows = []
         for _ in range(ROWS):
             rows.append(read(builder, source, kind))
             source = builder.gep(source, [pitch])
-        for row, value in enumerate(transposed(builder, rows)):
-            write(builder, value, builder.gep(target, [ir.IntType(64)(row * ROWS)]))
+        for row in transposed(builder, rows):
+            write(builder, row, target)
+            target = builder.gep(target, [apart])
         return context.get_dummy_value()
 
-    return types.none(source, types.int64, target), generate
+    return types.none(source, types.int64, target, types.int64), generate
 
 
 # --- the same with vectors -----------------------------------------------------------------------

@@ -154,12 +154,12 @@ class Memory:
         to = np.flatnonzero(copied)
         return copied[to], to
 
-    def packing(self) -> tuple[Any, list[Array]]:
-        """Return a kernel of a piece for each unit of the first layer, and its arrays, or none.
+    def packing(self) -> tuple[Any, list[Array], int]:
+        """Return a kernel that brings the first layer's weights into another form, if there is one.
 
-        It brings the weights of this unit into the kernels' form.
+        And its arrays, and the number of its pieces.
         """
-        return None, []
+        return None, [], 0
 
     def _part(self, name: str) -> Floats:
         return self.floats[self._offsets[name] :]

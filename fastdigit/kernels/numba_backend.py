@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastdigit.kernels import chunks, exact_learning, groups, prediction, sweep
-from fastdigit.kernels.chunks import Chunks, in_chunks
+from fastdigit.kernels.cells import Cells
+from fastdigit.kernels.chunks import Chunks
 from fastdigit.kernels.exact_memory import ExactMemory
 from fastdigit.kernels.groups import Groups, group
 from fastdigit.kernels.interface import Problem, Score
@@ -64,11 +65,11 @@ class NumbaObjective:
         self.storage = chosen_storage(storage, problem.images)
         images = kernel_images(problem.images, problem.dtype)
         every = self.storage == "dense"
-        self._images: Chunks | Groups
+        self._images: Cells | Chunks | Groups
         self._memory: Memory
         if images.dtype == np.uint8:
             kernel = exact_learning.learn
-            self._images = in_chunks(images, every, self.threads)
+            self._images = exact_learning.stored(images, every, self.threads)
             self._memory = ExactMemory(
                 problem.sizes,
                 problem.dtype,
@@ -184,9 +185,8 @@ def _classify(
         columns = np.arange(cut.features)
         exactly = ExactMemory(sizes, dtype, cut, columns, threads, 2, False, activation)
         exactly.load(parameters)
-        tiles = exactly.left_tiles()
-        _, depths, lefts = tiles.shape[:3]
-        weights = prediction.way.arranged(tiles)
+        weights = prediction.weights_of(exactly)
+        _, depths, lefts = exactly.left_tiles().shape[:3]
         room = aligned((available_threads(), 2 * ROWS, 2 * depths + 1 + lefts, DEPTH), np.uint8)
         numbers = exactly.numbers(probabilities)
         given = [numbers, exactly.floats, images, weights, room, labels, filled]

@@ -3,10 +3,12 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastdigit.jit import matrix_unit, njit
 from fastdigit.kernels import exact, exact_tiles, exact_words, sweep
 from fastdigit.kernels.dense import Pointer, largest_of, softmax
+from fastdigit.kernels.exact_memory import ExactMemory
 from fastdigit.kernels.groups import SHAPE, choose_pairs
 from fastdigit.kernels.layout import LAYER
 from fastdigit.kernels.matrix import DEPTH, ROWS, prepare, release
@@ -15,8 +17,14 @@ from fastdigit.kernels.simd import advance, lanes, store, view
 from fastdigit.kernels.sparse import linear_pairs
 from fastdigit.kernels.transposition import next_group, restore_rows
 
-way = exact_tiles if matrix_unit() else exact_words
-linear_images = way.linear_images
+linear_images = (exact_tiles if matrix_unit() else exact_words).linear_images
+
+
+def weights_of(memory: ExactMemory) -> npt.NDArray[np.int8]:
+    """Return the digits of the weights as `linear_images` reads them."""
+    if matrix_unit():
+        return exact_tiles.arranged(memory.left_tiles())
+    return memory.turned_weights()
 
 
 @njit(inner=True)
@@ -87,7 +95,7 @@ def classify_bytes(
     Parameters
     ----------
     weights
-        The digits of the weights, arranged for the `way`: images, unlike in training, are rows.
+        What `weights_of` returns.
     room
         (threads, 32 images, depths + 1 + depths + lefts, 64): for the last images, behind which
         there may be no more memory, and for what `exact_words` works in.

@@ -241,6 +241,22 @@ def fetched(builder: Any, address: Any, nearest: bool = True) -> None:
 
 
 @operation
+def opaque(typing: Any, number: Any) -> Any:
+    """Return a whole number, of which the compiler is to know nothing.
+
+    A loop whose count it cannot compute is not unrolled: of a short one, that would only make the
+    processor mistake the end of two loops instead of one.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        (whole,) = arguments
+        kind = ir.FunctionType(whole.type, [whole.type])
+        return builder.asm(kind, "", "=r,0", [whole], side_effect=False)
+
+    return types.int64(types.int64), generate
+
+
+@operation
 def prefetch(typing: Any, start: Any) -> Any:
     """Have the processor bring the line at a pointer into its caches; it need not exist."""
 
