@@ -9,10 +9,8 @@ from test_groups import THREADS, drawn
 import fastdigit as fd
 from fastdigit.jit import njit
 from fastdigit.kernels.chunks import (
-    CHUNK,
     MOST_IN_TILE,
     TOGETHER,
-    WIDTH,
     Chunks,
     dealt,
     in_chunks,
@@ -20,7 +18,7 @@ from fastdigit.kernels.chunks import (
     shape_of,
 )
 from fastdigit.kernels.layout import aligned
-from fastdigit.kernels.matrix import MOST_PRODUCTS, ROWS
+from fastdigit.kernels.matrix import DEPTH, MOST_PRODUCTS, ROWS, TILE
 from fastdigit.kernels.parallel import PIECES, pieces_of
 from fastdigit.kernels.simd import ALIGNMENT, pointer
 from fastdigit.kernels.similarity import similar
@@ -44,11 +42,6 @@ def numbers_of(chunks):
     return index[shape.numbers :][: starts[-1]], np.diff(starts)
 
 
-def rows_in(chunks):
-    """Return the chunks that are stored, without cells."""
-    return chunks.blocks[1 : chunks.shape.cells // CHUNK]
-
-
 def rows_of(chunks):
     """Return the pixels of all groups, an image a row, and columns up to whole chunks."""
     shape = chunks.shape
@@ -56,51 +49,15 @@ def rows_of(chunks):
     of_group = np.repeat(np.arange(shape.groups), counts)
     # They go up in each group, so none is there twice.
     assert (np.diff(of_group * shape.chunks + numbers) > 0).all()
-    whole = np.zeros((shape.groups, shape.chunks, CHUNK), np.uint8)
-    whole[of_group, numbers] = rows_in(chunks)
-    whole = whole.reshape(shape.groups, shape.chunks, WIDTH // 4, ROWS, 4)
+    whole = np.zeros((shape.groups, shape.chunks, TILE), np.uint8)
+    whole[of_group, numbers] = chunks.blocks[1:]
+    whole = whole.reshape(shape.groups, shape.chunks, DEPTH // 4, ROWS, 4)
     return whole.transpose(0, 3, 1, 2, 4).reshape(shape.groups * ROWS, -1)
 
 
-def check_cells(chunks):
-    """Require the cells of each quad of each tile: their fours of images, and their pixels.
-
-    With a matrix unit there are none.
-    """
-    shape, index = chunks.shape, chunks.index
-    if WIDTH == 64:
-        assert shape.starts == 0
-        assert len(index) == shape.fours == shape.numbers + index[shape.groups]
-        return
-    tiles = shape.pieces * shape.tiles
-    assert shape.fours == shape.starts + tiles * shape.chunks + 2
-    starts = index[shape.starts : shape.fours].astype(np.int64)
-    fours = index[shape.fours :].view(np.uint16)[: starts[-1]]
-    cells = chunks.blocks.ravel()[shape.cells :].reshape(-1, 4, 4)[: starts[-1]]
-    assert shape.cells == (1 + len(numbers_of(chunks)[0])) * CHUNK
-    pixels = rows_of(chunks).reshape(-1, 4, shape.chunks, 4)
-    found = 0
-    for piece in range(shape.pieces):
-        begin, end = (shape.groups * (piece + k) // shape.pieces for k in (0, 1))
-        for tile in range(shape.tiles):
-            first, last = (begin + (end - begin) * (tile + k) // shape.tiles for k in (0, 1))
-            of_tile = pixels[4 * first : 4 * last].transpose(2, 0, 3, 1)
-            quads, expected = np.nonzero(of_tile.any(axis=(2, 3)) | bool(shape.every))
-            at = slice(found, found + len(quads))
-            np.testing.assert_array_equal(fours[at], expected)
-            np.testing.assert_array_equal(cells[at], of_tile[quads, expected])
-            number = shape.chunks * (piece * shape.tiles + tile)
-            counts = np.bincount(quads, minlength=shape.chunks)
-            np.testing.assert_array_equal(
-                starts[number : number + shape.chunks], found + np.cumsum(counts) - counts
-            )
-            found += len(quads)
-    assert starts[-2] == starts[-1] == found
-
-
 def chunks_of(features):
-    """Return how many chunks a group has: enough for whole sixteens of columns."""
-    return -(-features // 64) if WIDTH == 64 else 4 * -(-features // 16)
+    """Return how many chunks a group has."""
+    return -(-features // DEPTH)
 
 
 def check(images, every):
@@ -109,8 +66,7 @@ def check(images, every):
     chunks = in_chunks(images, every, THREADS)
     np.testing.assert_array_equal(images, before)
     (n, features), shape = images.shape, chunks.shape
-    at = {name: getattr(shape, name) for name in ("starts", "fours", "cells")}
-    assert shape == shape_of(images, every)._replace(counting=False, **at)
+    assert shape == shape_of(images, every)._replace(counting=False)
     assert (shape.images, shape.features, shape.every) == (n, features, every)
     assert (shape.groups, shape.chunks) == (-(-n // 16), chunks_of(features))
     assert shape.pieces == pieces_of(shape.groups)
@@ -130,14 +86,13 @@ def check(images, every):
     np.testing.assert_array_equal(rows[:, :features], images[order][:, columns])
     assert not rows[:, features:].any()
     blocks = chunks.blocks
-    assert (blocks.dtype, blocks.shape[1]) == (np.uint8, CHUNK)
+    assert (blocks.dtype, blocks.shape[1]) == (np.uint8, TILE)
     assert blocks.ctypes.data % ALIGNMENT == 0
     assert not blocks[0].any()
     if every:
         assert (numbers_of(chunks)[1] == shape.chunks).all()
     else:
-        assert rows_in(chunks).any(axis=1).all()
-    check_cells(chunks)
+        assert blocks[1:].any(axis=1).all()
     return chunks
 
 
@@ -165,22 +120,22 @@ def test_the_numbers_of_tiles():
 @pytest.mark.parametrize("density", [0, 0.0005, 1])
 def test_any_share_of_pixels(density):
     images = drawn(300, 200, density)
-    sparse, dense = (len(rows_in(check(images, every))) for every in (False, True))
+    sparse, dense = (len(check(images, every).blocks) - 1 for every in (False, True))
     assert dense == 19 * chunks_of(200)
     if density == 0:
         assert sparse == 0
     elif density == 1:
-        assert sparse == 19 * -(-200 // WIDTH)
+        assert sparse == 19 * -(-200 // DEPTH)
     else:
         assert 0 < sparse < dense
 
 
 @pytest.mark.parametrize("pixel", [1, 128, 255])
 def test_a_chunk_is_lit_by_any_pixel(pixel):
-    chunks, found = aligned((CHUNK + 1, CHUNK), np.uint8), np.full(CHUNK + 1, 2, np.uint8)
+    chunks, found = aligned((TILE + 1, TILE), np.uint8), np.full(TILE + 1, 2, np.uint8)
     np.fill_diagonal(chunks, pixel)
     look(chunks, found)
-    assert found.tolist() == [1] * CHUNK + [0]
+    assert found.tolist() == [1] * TILE + [0]
 
 
 @pytest.mark.parametrize("pixel", [1, 128, 255])
@@ -188,7 +143,7 @@ def test_one_pixel_keeps_its_chunk(pixel):
     for image, column in ((0, 0), (15, 63), (16, 64), (31, 127), (47, 129)):
         images = np.zeros((48, 130), np.uint8)
         images[image, column] = pixel
-        (kept,) = rows_in(check(images, every=False))
+        (kept,) = check(images, every=False).blocks[1:]
         assert np.count_nonzero(kept) == 1
 
 
@@ -197,15 +152,15 @@ def test_columns_without_pixels_are_together():
     images = drawn(160, 256, 0.9)
     images.reshape(160, 16, 16)[:, :, 12:] = 0
     numbers, _ = numbers_of(check(images, every=False))
-    assert numbers.tolist() == list(range(192 // WIDTH)) * 10
+    assert numbers.tolist() == list(range(192 // DEPTH)) * 10
 
 
 def test_similar_digits_share_their_background():
     digits = fd.make_digits(2000, seed=3).images
     chunks = check(digits, every=False)
-    padded = np.pad(digits, ((0, 0), (0, -784 % WIDTH)))
-    lit = padded.reshape(-1, ROWS, chunks_of(784), WIDTH).any(axis=(1, 3)).sum()
-    assert len(rows_in(chunks)) < 0.8 * lit
+    padded = np.pad(digits, ((0, 0), (0, -784 % DEPTH)))
+    lit = padded.reshape(-1, ROWS, chunks_of(784), DEPTH).any(axis=(1, 3)).sum()
+    assert len(chunks.blocks[1:]) < 0.8 * lit
 
 
 @pytest.mark.parametrize("groups", [1, 23, 48, 97, 625, 1543, 2563, 6250, 62_500])

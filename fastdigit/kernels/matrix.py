@@ -22,7 +22,7 @@ from numba import types
 
 from fastdigit.jit import matrix_unit, njit
 from fastdigit.kernels.dots import add_dots, load_sums, store_sums
-from fastdigit.kernels.simd import advance, operation, read, transposed, write
+from fastdigit.kernels.simd import advance, operation, read, shuffled, write
 
 Pointer = Any
 """To elements of one type, in compiled code."""
@@ -132,6 +132,36 @@ def _take_from_unit(typing: Any, space: Any, target: Any, target_too: Any) -> An
     return types.none(space, target, target), generate
 
 
+def _joined(builder: Any, parts: list[Any]) -> Any:
+    """Return vectors as one."""
+    while len(parts) > 1:
+        lanes = list(range(2 * parts[0].type.count))
+        parts = [
+            shuffled(builder, *pair, lanes) for pair in zip(parts[::2], parts[1::2], strict=True)
+        ]
+    return parts[0]
+
+
+def _mixed(builder: Any, a: Any, b: Any, run: int) -> list[Any]:
+    """Return two vectors: runs of lanes of a and b in turn, from half of each quarter of these."""
+    lanes = a.type.count
+    return [
+        shuffled(
+            builder,
+            a,
+            b,
+            [
+                quarter + half + i + k + side
+                for quarter in range(0, lanes, 4)
+                for i in range(0, 2, run)
+                for side in (0, lanes)
+                for k in range(run)
+            ],
+        )
+        for half in (0, 2)
+    ]
+
+
 @operation
 def transpose_product(typing: Any, source: Any, pitch: Any, target: Any, apart: Any) -> Any:
     """Write the 16 x 16 numbers of a product with rows and columns exchanged.
@@ -140,15 +170,22 @@ def transpose_product(typing: Any, source: Any, pitch: Any, target: Any, apart: 
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = ir.VectorType(ir.IntType(32), ROWS)
+        kind = ir.VectorType(ir.IntType(32), 4)
         source, pitch, target, apart = arguments
-        rows = []
-        for _ in range(ROWS):
-            rows.append(read(builder, source, kind))
-            source = builder.gep(source, [pitch])
-        for row in transposed(builder, rows):
-            write(builder, row, target)
-            target = builder.gep(target, [apart])
+        rows = [source]
+        for _ in range(1, ROWS):
+            rows.append(builder.gep(rows[-1], [pitch]))
+        # Four columns at a time: to put every fourth row into one vector takes loads alone, and
+        # what remains changes places within quarters of vectors.
+        for column in range(0, ROWS, 4):
+            places = [builder.gep(row, [ir.IntType(64)(column)]) for row in rows]
+            parts = [read(builder, place, kind, align=16) for place in places]
+            a, b, c, d = (_joined(builder, parts[row::4]) for row in range(4))
+            upper, lower = _mixed(builder, a, b, 1), _mixed(builder, c, d, 1)
+            for pair in zip(upper, lower, strict=True):
+                for value in _mixed(builder, *pair, 2):
+                    write(builder, value, target)
+                    target = builder.gep(target, [apart])
         return context.get_dummy_value()
 
     return types.none(source, types.int64, target, types.int64), generate

@@ -241,6 +241,16 @@ def fetched(builder: Any, address: Any, nearest: bool = True) -> None:
 
 
 @operation
+def ones(typing: Any, number: Any) -> Any:
+    """Return how many bits of a whole number are set."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.int64), generate
+
+
+@operation
 def opaque(typing: Any, number: Any) -> Any:
     """Return a whole number, of which the compiler is to know nothing.
 
