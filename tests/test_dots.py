@@ -11,7 +11,6 @@ from fastdigit.kernels.dots import (
     add_dots,
     add_dots_of_words,
     add_sums,
-    has_dots,
     list_words,
     load_sums,
     no_sums,
@@ -164,7 +163,7 @@ def checksums():
 def test_older_processors_give_the_same_bits(output_of):
     """They have no instruction for a dot, and fewer registers."""
     lines = output_of(
-        "import test_dots; print(test_dots.has_dots(), test_dots.checksums())",
+        "import test_dots; print(test_dots.dots.has_dots(), test_dots.checksums())",
         environment={"NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": ""},
     )
     assert lines == [f"False {checksums()}"]
