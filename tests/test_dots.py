@@ -163,7 +163,8 @@ def checksums():
 def test_older_processors_give_the_same_bits(output_of):
     """They have no instruction for a dot, and fewer registers."""
     lines = output_of(
-        "import test_dots; print(test_dots.dots.has_dots(), test_dots.checksums())",
+        "import test_dots; from fastdigit.kernels.dots import has_dots; "
+        "print(has_dots(), test_dots.checksums())",
         environment={"NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": ""},
     )
     assert lines == [f"False {checksums()}"]
