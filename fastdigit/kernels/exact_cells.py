@@ -30,11 +30,12 @@ def linear(work: Work, tile: Tile, blocks: Pointer, index: Pointer) -> None:
     """Compute all units of all groups of a tile: scale * W X + b, or max(0, that)."""
     lefts = work.digits.lefts
     weights = view(advance(work.floats, work.digits.turned_weights), np.int8)
-    size = (work.digits.depths * ROWS + 1) * lefts * DEPTH
+    words = work.digits.depths * ROWS + 1
     sums = view(advance(work.own, work.digits.sums), np.int32)
     for block in range(layer_of(work, 0).blocks):
         for g in range(tile.first, tile.last):
-            multiply(work, blocks, index, g * PAIRS, advance(weights, block * size), sums)
+            rows = advance(weights, block * words * lefts * DEPTH)
+            multiply(work, blocks, index, g * PAIRS, rows, words, sums)
             write_outputs(work, block, g - tile.first, sums)
 
 
@@ -46,25 +47,31 @@ def add_weight_gradients(
     lefts = work.digits.lefts
     layer, shape = layer_of(work, 0), work.shape
     fours = -(-(tile.last - tile.first) // TOGETHER)
-    size = fours * lefts * TILE
+    size, words = fours * lefts * TILE, fours * ROWS
     deltas = view(advance(work.own, work.digits.deltas), np.int8)
     rows = view(advance(work.own, work.digits.turned), np.int8)
     sums = view(advance(work.own, work.digits.sums), np.int32)
     for block in range(layer.blocks):
-        turn(advance(deltas, block * size), fours, lefts, advance(rows, block * size))
+        turn(advance(deltas, block * size), fours, lefts, words, advance(rows, block * size))
     first = PAIRS * shape.groups + PAIR * shape.chunks * tile.number
     for columns in range(PAIR * shape.chunks // PAIRS):
         lists = first + columns * PAIRS
         if index[lists] == index[lists + PAIRS]:
             continue
         for block in range(layer.blocks):
-            multiply(work, blocks, index, lists, advance(rows, block * size), sums)
+            multiply(work, blocks, index, lists, advance(rows, block * size), words, sums)
             add_products(work, block, sums, advance(gradient, columns * ROWS))
 
 
 @njit(inner=True)
 def multiply(
-    work: Work, blocks: Pointer, index: Pointer, first: int, rows: Pointer, sums: Pointer
+    work: Work,
+    blocks: Pointer,
+    index: Pointer,
+    first: int,
+    rows: Pointer,
+    words: int,
+    sums: Pointer,
 ) -> None:
     """Sum up the words of eight lists of cells, each times its row of digits.
 
@@ -72,8 +79,8 @@ def multiply(
     ----------
     first
         The number of the first list.
-    rows
-        (words or fours of images, lefts, DEPTH)
+    rows, words
+        What `exact.turn` writes: digits of so many words of weights, or fours of deltas.
     sums
         (lefts, 16, 16): receives the sums of each digit, with the sixteen words side by side.
     """
@@ -81,14 +88,14 @@ def multiply(
     numbers = view(advance(index, work.shape.numbers), np.uint16)
     products = view(advance(work.own, work.digits.space), np.int32)
     for pair in range(0, lefts, 2):
-        some = advance(rows, pair * DEPTH)
+        some = advance(rows, pair * words * DEPTH)
         for number in range(PAIRS):
             k, end = np.int64(index[first + number]), np.int64(index[first + number + 1])
             totals = no_sums(SUMS)
             while k != end:
                 cell = advance(blocks, k * CELL)
                 prefetch(advance(cell, SOON))
-                row = advance(some, np.int64(numbers[k]) * lefts * DEPTH)
+                row = advance(some, np.int64(numbers[k]) * 2 * DEPTH)
                 totals = add_dots_of_words(totals, cell, PAIR, row, DEPTH)
                 k = opaque(k + 1)
             store_sums(advance(products, number * SUMS * ROWS), totals)

@@ -49,7 +49,7 @@ class ExactMemory(Memory):
         lefts = 2 * -(-digits.DIGITS[dtype.name] * UNITS // (2 * ROWS))
         depths = -(-sizes[0] // DEPTH)
         self._weights = blocks, depths, lefts
-        self._turned = blocks, depths * ROWS + 1, lefts, DEPTH
+        self._turned = blocks, lefts // 2, depths * ROWS + 1, 2, DEPTH
         tile, fours = TILE // dtype.itemsize, -(-groups // TOGETHER) + 1
         own = {
             "delta_digits": blocks * fours * lefts * tile,
@@ -85,7 +85,7 @@ class ExactMemory(Memory):
         return digits.reshape(*self._weights, ROWS, DEPTH // 4, 4)
 
     def turned_weights(self) -> npt.NDArray[np.int8]:
-        """Return them as `exact.turn` lays them: (blocks, words + 1, lefts, bytes of a row)."""
+        """Return them as `exact.turn` lays them: (blocks, pairs, words + 1, 2, 64)."""
         digits = self._part("turned_weights").view(np.int8)[: math.prod(self._turned)]
         return digits.reshape(self._turned)
 

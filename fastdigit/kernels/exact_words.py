@@ -68,16 +68,16 @@ def linear_images(
             fetched = advance(ahead, number * depths * ALIGNMENT)
             list_image(image, depths, fetched, numbers)
         for pair in range(0, lefts, 2):
-            some = advance(digits, pair * DEPTH)
+            some = advance(digits, pair * (end + 1) * DEPTH)
             # Four sums that do not wait for each other.
             even = odd = no_sums(2)
             k = 0
             n = np.int64(numbers[0])
             while n != end:
-                word, row = advance(image, n * WORD), advance(some, n * lefts * DEPTH)
+                word, row = advance(image, n * WORD), advance(some, n * 2 * DEPTH)
                 even = add_dots_of_words(even, word, 1, row, DEPTH)
                 n = np.int64(numbers[k + 1])
-                word, row = advance(image, n * WORD), advance(some, n * lefts * DEPTH)
+                word, row = advance(image, n * WORD), advance(some, n * 2 * DEPTH)
                 odd = add_dots_of_words(odd, word, 1, row, DEPTH)
                 k += 2
                 n = np.int64(numbers[k])
