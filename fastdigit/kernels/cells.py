@@ -22,7 +22,7 @@ from fastdigit.kernels.groups import tile_of
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.matrix import ROWS
 from fastdigit.kernels.parallel import available_threads, run
-from fastdigit.kernels.simd import ALIGNMENT, advance, record, view
+from fastdigit.kernels.simd import advance, record, view
 
 Pointer = Any
 """To elements of one type, in compiled code."""
@@ -60,11 +60,12 @@ def in_cells(images: npt.NDArray[np.uint8], every: bool, threads: int) -> Cells:
     """
     shape = shape_of(images, every, width=WORD)
     order, columns = arranged(images, shape, threads)
-    room = aligned((available_threads(), shape.chunks * ROWS * WORD), np.uint8)
+    room = aligned((available_threads(), ROWS), np.uint32)
+    filled = np.pad(columns, (0, shape.chunks * WORD - len(columns)))
     lists = PAIRS * shape.groups + PAIR * shape.chunks * shape.pieces * shape.tiles
 
     def cut(shape: Shape, index: Array, blocks: Array) -> None:
-        numbers = np.concatenate([np.array(shape, np.int64), order, columns])
+        numbers = np.concatenate([np.array(shape, np.int64), order, filled])
         run(_cut, [numbers, images, room, index, blocks], shape.pieces * shape.tiles, threads)
 
     # A count is two places further on, so that a start is one: there it moves on to the next one.
@@ -72,7 +73,7 @@ def in_cells(images: npt.NDArray[np.uint8], every: bool, threads: int) -> Cells:
     cut(shape, counts, np.empty(0, np.uint8))
     starts = np.cumsum(counts, dtype=np.int64)
     cells = int(starts[-1])
-    index = np.empty(lists + 2 + -(-cells // 2), np.uint32)
+    index = np.zeros(lists + 2 + -(-cells // 2), np.uint32)
     index[: lists + 2] = starts
     blocks = aligned((cells, CELL), np.uint8)
     shape = shape._replace(counting=False, numbers=lists + 2)
@@ -94,32 +95,32 @@ def _cut(
 ) -> None:
     """Count the cells of each list, or write them and their numbers: a kernel of all tiles.
 
-    The numbers are the fields of a `Shape`, then the order of the images, and that of the columns.
+    The numbers are the fields of a `Shape`, then the order of the images, and that of the columns,
+    filled up; room is for a word of each image of a group.
     """
     shape = record(Shape, numbers)
     order = advance(numbers, SHAPE)
     columns = advance(order, shape.groups * ROWS)
-    # A group: words by columns and then by images, so that a cell for the way forward is a number.
-    room = advance(room, thread * shape.chunks * ALIGNMENT)
-    pairs = view(room, np.uint64)
+    words = advance(room, thread * ROWS)
+    pairs = view(words, np.uint64)
     tile = tile_of(shape, piece // shape.tiles, piece % shape.tiles)
     back = PAIRS * shape.groups + PAIR * shape.chunks * tile.number
     of_two = np.uint64(0x0000FFFF0000FFFF)
     for g in range(tile.first, tile.last):
-        for lane in range(ROWS):
-            image = advance(images, order[g * ROWS + lane] * shape.features)
-            target = advance(room, lane * WORD)
-            for j in range(shape.features):
-                target[j // WORD * ALIGNMENT + j % WORD] = image[columns[j]]
-        for word in range(shape.chunks):
-            cells = advance(pairs, word * PAIRS)
-            for pair in range(PAIRS):
-                keep(shape, index, blocks, g * PAIRS + pair, word, cells[pair])
         first = (g - tile.first) * FOURS
         for word in range(shape.chunks):
-            cells = advance(pairs, word * PAIRS)
+            some = advance(columns, word * WORD)
+            there = min(max(shape.features - word * WORD, 0), WORD)
+            for lane in range(ROWS):
+                image = advance(images, order[g * ROWS + lane] * shape.features)
+                pixels = np.uint32(0)
+                for k in range(WORD):
+                    pixels |= np.uint32(image[some[k]]) << np.uint32(8 * k)
+                words[lane] = pixels & np.uint32((1 << 8 * there) - 1)
+            for pair in range(PAIRS):
+                keep(shape, index, blocks, g * PAIRS + pair, word, pairs[pair])
             for four in range(FOURS):
-                upper, lower = cells[PAIR * four], cells[PAIR * four + 1]
+                upper, lower = pairs[PAIR * four], pairs[PAIR * four + 1]
                 for pair in range(PAIR):
                     shift = np.uint64(16 * pair)
                     cell = turned(upper >> shift & of_two, lower >> shift & of_two)
@@ -132,15 +133,14 @@ def keep(
     shape: Shape, index: Pointer, blocks: Pointer, number: int, place: int, cell: np.uint64
 ) -> None:
     """Count a cell of a list, or write it there with its number, unless it is to be left out."""
-    if not (shape.every or cell != 0):
-        return
+    kept = (cell != 0) | (shape.every != 0)
     if shape.counting:
-        index[number + 2] += 1
-        return
-    at = np.int64(index[number + 1])
-    index[number + 1] += 1
-    view(blocks, np.uint64)[at] = cell
-    view(advance(index, shape.numbers), np.uint16)[at] = place
+        index[number + 2] += kept
+    elif kept:
+        at = np.int64(index[number + 1])
+        index[number + 1] += 1
+        view(blocks, np.uint64)[at] = cell
+        view(advance(index, shape.numbers), np.uint16)[at] = place
 
 
 @njit(inner=True)
