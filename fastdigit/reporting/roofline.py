@@ -143,6 +143,7 @@ def _roofs(axes: "Axes", rates: "Rates") -> None:
             (x, highest * x),
             (0, 5),
             textcoords="offset points",
+            fontsize="small",
             rotation=45,
             rotation_mode="anchor",
             transform_rotates_text=True,
@@ -177,13 +178,12 @@ def _point(axes: "Axes", iteration: "Iteration", rates: "Rates") -> None:
         markersize=8,
         label=f"{iteration.storage}, {dtype}",
     )
-    first = dtype == "float32"
     axes.annotate(
         f"{iteration.percent:.0f} %",
         (x, y),
-        (9 if first else -9, _room(axes, y, rates)),
+        (-9, _room(axes, y, rates)),
         textcoords="offset points",
-        ha="left" if first else "right",
+        ha="right",
         va="center",
         color=colour,
         bbox=GROUND,
