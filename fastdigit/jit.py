@@ -212,12 +212,13 @@ def _signals_held() -> Iterator[None]:
 
 
 def njit(
-    *, parallel: bool = False, inner: bool = False
+    *, parallel: bool = False, inner: bool = False, inlined: bool = False
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a function on its first call; no fastmath, so that the order of sums is fixed.
 
     Division by zero gives inf or NaN as in NumPy, and other Python threads run meanwhile. An
-    `inner` function can be called from compiled code only; see `fastdigit.inner`.
+    `inner` function can be called from compiled code only; see `fastdigit.inner`. One that is also
+    `inlined` is copied to where it is called: what it is given need not be written to memory.
     """
 
     def compile_lazily(function: Callable[P, R]) -> Callable[P, R]:
@@ -225,6 +226,7 @@ def njit(
             nogil=True,
             error_model="numpy",
             parallel=parallel,
+            forceinline=inlined,
             no_cpython_wrapper=inner,
             no_cfunc_wrapper=inner,
             pipeline_class=InnerCompiler if inner else None,

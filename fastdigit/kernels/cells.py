@@ -57,6 +57,11 @@ def in_cells(images: npt.NDArray[np.uint8], every: bool, threads: int) -> Cells:
     """Return images (n, features) in cells.
 
     With `every`, cells of zeros are kept, and the order of images and columns as well.
+
+    Raises
+    ------
+    ValueError
+        If there are 2^32 cells or more: of images like MNIST's, 76 million.
     """
     shape = shape_of(images, every, width=WORD)
     order, columns = arranged(images, shape, threads)
@@ -73,6 +78,8 @@ def in_cells(images: npt.NDArray[np.uint8], every: bool, threads: int) -> Cells:
     cut(shape, counts, np.empty(0, np.uint8))
     starts = np.cumsum(counts, dtype=np.int64)
     cells = int(starts[-1])
+    if cells >= 2**32:
+        raise ValueError(f"{cells} cells of pixels, but they are counted in 32 bits; use fewer images")
     index = np.zeros(lists + 2 + -(-cells // 2), np.uint32)
     index[: lists + 2] = starts
     blocks = aligned((cells, CELL), np.uint8)

@@ -193,10 +193,12 @@ def add_bias_gradients(
 def largest_of(logits: Pointer, outputs: int) -> Any:
     """Return the class of each image's largest logit, the first of equal ones, and that logit."""
     largest = load(logits, 0)
-    winner = splat(logits, 0.0)
+    winner = number = splat(logits, 0.0)
+    one = splat(logits, 1.0)
     for o in range(1, outputs):
         z = load(logits, o * lanes(logits))
-        winner = select(greater(z, largest), splat(logits, o), winner)
+        number = add(number, one)
+        winner = select(greater(z, largest), number, winner)
         largest = maximum(largest, z)
     return winner, largest
 
@@ -222,10 +224,11 @@ def softmax(logits: Pointer, outputs: int, largest: Any) -> Any:
 @njit(inner=True)
 def logits_of(labels: Any, logits: Pointer, outputs: int) -> Any:
     """Return the logit of each image's label; 0 where the label is none of the classes."""
-    found = splat(logits, 0.0)
+    found = number = splat(logits, 0.0)
+    one = splat(logits, 1.0)
     for o in range(outputs):
-        hit = equal(labels, splat(logits, o))
-        found = select(hit, load(logits, o * lanes(logits)), found)
+        found = select(equal(labels, number), load(logits, o * lanes(logits)), found)
+        number = add(number, one)
     return found
 
 
@@ -233,9 +236,10 @@ def logits_of(labels: Any, logits: Pointer, outputs: int) -> Any:
 def subtract_one_hot(labels: Any, probabilities: Pointer, outputs: int, deltas: Pointer) -> None:
     """Write dZ = A - Y for a group; 0 where the label is negative."""
     one = splat(probabilities, 1.0)
-    zero = splat(probabilities, 0.0)
+    number = zero = splat(probabilities, 0.0)
     counts = greater(labels, splat(probabilities, -1.0))
     for o in range(outputs):
-        y = select(equal(labels, splat(probabilities, o)), one, zero)
+        y = select(equal(labels, number), one, zero)
+        number = add(number, one)
         d = subtract(load(probabilities, o * lanes(probabilities)), y)
         store(deltas, o * lanes(deltas), select(counts, d, zero))

@@ -162,7 +162,7 @@ def turn(tiles: Pointer, depths: int, lefts: int, words: int, rows: Pointer) -> 
 # --- forward -------------------------------------------------------------------------------------
 
 
-@njit(inner=True)
+@njit(inner=True, inlined=True)
 def write_outputs(work: Work, block: int, g: int, sums: Pointer) -> None:
     """Write the outputs of ten units for a group from their sums of digits."""
     job, floats = work.job, work.floats
@@ -207,7 +207,7 @@ def split_deltas(work: Work, block: int, groups: int, deltas: Pointer) -> None:
             write_digits(advance(target, at), load(vectors, k * job.pitch), splat(deltas, factor))
 
 
-@njit(inner=True)
+@njit(inner=True, inlined=True)
 def add_products(work: Work, block: int, sums: Pointer, gradient: Pointer) -> None:
     """Add sixteen columns of ten units, from their sums of digits, to the gradients."""
     width = lanes(gradient)

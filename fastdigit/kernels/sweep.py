@@ -118,7 +118,7 @@ def units_of(work: Work, block: int, activations: Pointer) -> Units:
     )
 
 
-@njit(inner=True)
+@njit(inner=True, inlined=True)
 def other_layers(work: AnyWork, activations: Pointer) -> Pointer:
     """Pass a group on from the first layer's outputs to the logits, and return where they are."""
     outputs = activations
@@ -140,7 +140,7 @@ def other_layers(work: AnyWork, activations: Pointer) -> Pointer:
     return outputs
 
 
-@njit(inner=True)
+@njit(inner=True, inlined=True)
 def deltas_of(work: AnyWork, activations: Pointer, deltas: Pointer) -> None:
     """Take the deltas of a group's logits back to those of the first layer."""
     for index in range(work.job.layers - 1, 0, -1):
