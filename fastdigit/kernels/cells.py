@@ -79,7 +79,9 @@ def in_cells(images: npt.NDArray[np.uint8], every: bool, threads: int) -> Cells:
     starts = np.cumsum(counts, dtype=np.int64)
     cells = int(starts[-1])
     if cells >= 2**32:
-        raise ValueError(f"{cells} cells of pixels, but they are counted in 32 bits; use fewer images")
+        raise ValueError(
+            f"{cells} cells of pixels, but they are counted in 32 bits; use fewer images"
+        )
     index = np.zeros(lists + 2 + -(-cells // 2), np.uint32)
     index[: lists + 2] = starts
     blocks = aligned((cells, CELL), np.uint8)
