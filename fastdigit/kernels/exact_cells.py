@@ -6,6 +6,8 @@ of cells stay in registers: those of two images, or of two columns, with the dig
 a row is read once for two words, and a word once for two rows, each dot takes one load.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from fastdigit.jit import njit
@@ -25,18 +27,45 @@ SOON = 2048
 """Bytes between the cell that is fetched into the nearest cache and the one that is multiplied."""
 
 
+class Pass(NamedTuple):
+    """What both ways through the cells of a thread's tile need."""
+
+    blocks: Pointer
+    starts: Pointer
+    """Where each list begins."""
+    numbers: Pointer
+    """Of all cells."""
+    lefts: int
+    products: Pointer
+    """Room for the sums of sixteen words with two left tiles."""
+    sums: Pointer
+    """(lefts, 16, 16): receives the sums of each digit, with the sixteen words side by side."""
+
+
+@njit(inner=True)
+def pass_of(work: Work, blocks: Pointer, index: Pointer) -> Pass:
+    """Return what `multiply` needs."""
+    return Pass(
+        blocks,
+        index,
+        view(advance(index, work.shape.numbers), np.uint16),
+        work.digits.lefts,
+        view(advance(work.own, work.digits.space), np.int32),
+        view(advance(work.own, work.digits.sums), np.int32),
+    )
+
+
 @njit(inner=True)
 def linear(work: Work, tile: Tile, blocks: Pointer, index: Pointer) -> None:
     """Compute all units of all groups of a tile: scale * W X + b, or max(0, that)."""
-    lefts = work.digits.lefts
+    way = pass_of(work, blocks, index)
     weights = view(advance(work.floats, work.digits.turned_weights), np.int8)
     words = work.digits.depths * ROWS + 1
-    sums = view(advance(work.own, work.digits.sums), np.int32)
     for block in range(layer_of(work, 0).blocks):
+        rows = advance(weights, block * words * way.lefts * DEPTH)
         for g in range(tile.first, tile.last):
-            rows = advance(weights, block * words * lefts * DEPTH)
-            multiply(work, blocks, index, g * PAIRS, rows, words, sums)
-            write_outputs(work, block, g - tile.first, sums)
+            multiply(way, g * PAIRS, rows, words)
+            write_outputs(work, block, g - tile.first, way.sums)
 
 
 @njit(inner=True)
@@ -44,61 +73,44 @@ def add_weight_gradients(
     work: Work, tile: Tile, blocks: Pointer, index: Pointer, gradient: Pointer
 ) -> None:
     """Add dW = dZ X^T of a tile to the gradients (units, columns)."""
-    lefts = work.digits.lefts
+    way = pass_of(work, blocks, index)
     layer, shape = layer_of(work, 0), work.shape
     fours = -(-(tile.last - tile.first) // TOGETHER)
-    size, words = fours * lefts * TILE, fours * ROWS
+    size, words = fours * way.lefts * TILE, fours * ROWS
     deltas = view(advance(work.own, work.digits.deltas), np.int8)
     rows = view(advance(work.own, work.digits.turned), np.int8)
-    sums = view(advance(work.own, work.digits.sums), np.int32)
     for block in range(layer.blocks):
-        turn(advance(deltas, block * size), fours, lefts, words, advance(rows, block * size))
+        own = advance(rows, block * size)
+        turn(advance(deltas, block * size), fours, way.lefts, words, own)
     first = PAIRS * shape.groups + PAIR * shape.chunks * tile.number
     for columns in range(PAIR * shape.chunks // PAIRS):
         lists = first + columns * PAIRS
         if index[lists] == index[lists + PAIRS]:
             continue
         for block in range(layer.blocks):
-            multiply(work, blocks, index, lists, advance(rows, block * size), words, sums)
-            add_products(work, block, sums, advance(gradient, columns * ROWS))
+            multiply(way, lists, advance(rows, block * size), words)
+            add_products(work, block, way.sums, advance(gradient, columns * ROWS))
 
 
 @njit(inner=True)
-def multiply(
-    work: Work,
-    blocks: Pointer,
-    index: Pointer,
-    first: int,
-    rows: Pointer,
-    words: int,
-    sums: Pointer,
-) -> None:
-    """Sum up the words of eight lists of cells, each times its row of digits.
+def multiply(way: Pass, first: int, rows: Pointer, words: int) -> None:
+    """Sum up the words of eight lists of cells, from the first one on, each times its row.
 
-    Parameters
-    ----------
-    first
-        The number of the first list.
-    rows, words
-        What `exact.turn` writes: digits of so many words of weights, or fours of deltas.
-    sums
-        (lefts, 16, 16): receives the sums of each digit, with the sixteen words side by side.
+    The rows are what `exact.turn` writes: digits of so many words of weights, or fours of deltas.
     """
-    lefts = work.digits.lefts
-    numbers = view(advance(index, work.shape.numbers), np.uint16)
-    products = view(advance(work.own, work.digits.space), np.int32)
-    for pair in range(0, lefts, 2):
+    for pair in range(0, way.lefts, 2):
         some = advance(rows, pair * words * DEPTH)
         for number in range(PAIRS):
-            k, end = np.int64(index[first + number]), np.int64(index[first + number + 1])
+            k = np.int64(way.starts[first + number])
+            end = np.int64(way.starts[first + number + 1])
             totals = no_sums(SUMS)
             while k != end:
-                cell = advance(blocks, k * CELL)
+                cell = advance(way.blocks, k * CELL)
                 prefetch(advance(cell, SOON))
-                row = advance(some, np.int64(numbers[k]) * 2 * DEPTH)
+                row = advance(some, np.int64(way.numbers[k]) * 2 * DEPTH)
                 totals = add_dots_of_words(totals, cell, PAIR, row, DEPTH)
                 k = opaque(k + 1)
-            store_sums(advance(products, number * SUMS * ROWS), totals)
+            store_sums(advance(way.products, number * SUMS * ROWS), totals)
         for left in range(2):
-            target = advance(sums, (pair + left) * ROWS * ROWS)
-            transpose_product(advance(products, left * ROWS), 2 * ROWS, target, ROWS)
+            target = advance(way.sums, (pair + left) * ROWS * ROWS)
+            transpose_product(advance(way.products, left * ROWS), 2 * ROWS, target, ROWS)

@@ -56,8 +56,8 @@ class ExactMemory(Memory):
             "delta_scales": blocks * UNITS,
             "turned": blocks * lefts * fours * tile,
             "sums": 2 * lefts * tile,
-            "found": fours * TOGETHER * shape.chunks,
-            "lit": fours,
+            "found": 0 if exact.TURNED else fours * TOGETHER * shape.chunks,
+            "lit": 0 if exact.TURNED else fours,
             "room": ROWS,
             "space": WORKSPACE,
         }
