@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastdigit.jit import njit
-from fastdigit.kernels.chunks import SHAPE, WORD, Shape, arranged, shape_of
+from fastdigit.kernels.chunks import SHAPE, WORD, Shape, orders_of, shape_of
 from fastdigit.kernels.groups import tile_of
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.matrix import ROWS
@@ -64,7 +64,7 @@ def in_cells(images: npt.NDArray[np.uint8], every: bool, threads: int) -> Cells:
         If there are 2^32 cells or more: of images like MNIST's, 76 million.
     """
     shape = shape_of(images, every, width=WORD)
-    order, columns = arranged(images, shape, threads)
+    order, columns = orders_of(images, shape, threads)
     room = aligned((available_threads(), ROWS), np.uint32)
     filled = np.pad(columns, (0, shape.chunks * WORD - len(columns)))
     lists = PAIRS * shape.groups + PAIR * shape.chunks * shape.pieces * shape.tiles

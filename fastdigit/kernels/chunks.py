@@ -101,7 +101,7 @@ def in_chunks(images: npt.NDArray[np.uint8], every: bool, threads: int) -> Chunk
     With `every`, chunks of zeros are kept, and the order of images and columns as well.
     """
     shape = shape_of(images, every)
-    order, columns = arranged(images, shape, threads)
+    order, columns = orders_of(images, shape, threads)
     room = aligned((available_threads(), shape.chunks * TILE), np.uint8)
 
     def cut(shape: Shape, index: Array, blocks: Array) -> None:
@@ -120,10 +120,10 @@ def in_chunks(images: npt.NDArray[np.uint8], every: bool, threads: int) -> Chunk
     return Chunks(shape, order, columns, blocks, index)
 
 
-def arranged(
+def orders_of(
     images: npt.NDArray[np.uint8], shape: Shape, threads: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the order of images, whose last group is full, and that of columns."""
+    """Return the order of images, their last group filled up, and that of columns."""
     n, features = images.shape
     as_given = np.arange(n), np.arange(features)
     order, columns = as_given if shape.every else similar(images, threads)
