@@ -16,11 +16,15 @@ from fastdigit.kernels.digits import (
     joined,
     largest_exponent,
     scale_of,
+    store_pairs,
+    sums_of_pairs,
     write_digits,
 )
+from fastdigit.kernels.dots import load_sums
+from fastdigit.kernels.exact import lay_out
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.matrix import DEPTH, ROWS
-from fastdigit.kernels.simd import lanes, load, pointer, splat, store
+from fastdigit.kernels.simd import advance, lanes, load, pointer, splat, store
 
 BITS = {np.float32: 23, np.float64: 47}
 """The power of two that all digits together are below."""
@@ -54,6 +58,21 @@ def join_all(sums, out):
     p = pointer(out)
     for k in range(len(sums)):
         store(p, k * lanes(p), joined(pointer(sums[k]), p))
+
+
+@njit()
+def join_pairs(words, both, pairs, apart, own, out):
+    """Join words (16, lefts, 16), two of them stored at a time, to numbers (10, 16)."""
+    p, sums = pointer(out), sums_of_pairs(pointer(own))
+    lefts = words.shape[1]
+    for pair in range(0, lefts, 2):
+        for word in range(0, ROWS, 2):
+            both[:] = words[word : word + 2, pair : pair + 2]
+            target = advance(pointer(pairs), word * apart)
+            store_pairs(target, apart, load_sums(pointer(both), 4), sums)
+        lay_out(pointer(pairs), apart, advance(sums, pair * ROWS * ROWS))
+    for k in range(0, UNITS * ROWS, lanes(p)):
+        store(p, k, joined(advance(sums, k), p))
 
 
 def vectors(numbers, dtype, lane=0):
@@ -241,6 +260,23 @@ def test_sums_are_joined_with_a_rounding_for_each_digit(dtype):
             sums += [spelled(sign * near, count) for sign in (1, -1)]
     expected = [horner(row, dtype) for row in sums]
     np.testing.assert_array_equal(together(np.transpose(sums), dtype), np.array(expected, dtype))
+
+
+@dtypes
+@pytest.mark.parametrize("apart", [2 * ROWS, 3 * ROWS])
+def test_sums_of_words_are_joined_to_the_same_numbers(dtype, apart):
+    """Whether before they are turned, as in float32, or after it."""
+    count = DIGITS[np.dtype(dtype).name]
+    lefts = 2 * -(-count * UNITS // (2 * ROWS))
+    random = np.random.RandomState(3)
+    words = aligned((ROWS, lefts, ROWS), np.int32)
+    words[:] = random.randint(-(2**31), 2**31, words.shape)
+    out = aligned((UNITS, ROWS), dtype)
+    own = aligned(lefts * ROWS * ROWS, dtype)
+    both, pairs = aligned((2, 2, ROWS), np.int32), aligned(ROWS * apart, np.int32)
+    join_pairs(words, both, pairs, apart, own, out)
+    sums = words.reshape(ROWS, -1)[:, : count * UNITS].T.reshape(count, -1)
+    np.testing.assert_array_equal(out.ravel(), together(sums, dtype))
 
 
 @dtypes

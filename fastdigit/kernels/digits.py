@@ -174,24 +174,85 @@ def write_digits(typing: Any, target: Any, x: Any, factor: Any) -> Any:
     return types.none(target, x, x), generate
 
 
+def _horner(builder: Any, digits: list[Any]) -> Any:
+    """Return what vectors of digits stand for, the lowest ones first; rounds once for each."""
+    base = constant(digits[0].type, BASE)
+    return reduce(lambda high, low: fma_of(builder, high, base, low), reversed(digits))
+
+
 @operation
 def joined(typing: Any, sums: Any, like: Any) -> Any:
     """Return the numbers that sums of digits stand for, as a vector of the type of `like`.
 
     The sums are rows of 16 whole numbers that are UNITS rows apart, those of the lowest digits
-    first. They are put together by Horner's rule, which rounds once for each digit.
+    first. Where floats are given instead, they are these numbers already.
     """
     vector = Vector(like.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        row = ir.VectorType(ir.IntType(32), vector.lanes)
         floats = context.get_value_type(vector)
+        if sums.dtype == like.dtype:
+            return read(builder, arguments[0], floats)
+        row = ir.VectorType(ir.IntType(32), vector.lanes)
         values = []
         for digit in range(_digits(like.dtype)):
             place = builder.gep(arguments[0], [ir.IntType(64)(digit * UNITS * ROWS)])
             whole = read(builder, place, row, align=min(ALIGNMENT, 4 * vector.lanes))
             values.append(builder.sitofp(whole, floats))
-        base = constant(floats, BASE)
-        return reduce(lambda high, low: fma_of(builder, high, base, low), reversed(values))
+        return _horner(builder, values)
 
     return vector(sums, like), generate
+
+
+def _fit_a_pair(element: Any) -> bool:
+    """Return whether all digits of ten units, side by side, fit a pair of vectors."""
+    return _digits(element) * UNITS <= 2 * ROWS
+
+
+@operation
+def sums_of_pairs(typing: Any, own: Any) -> Any:
+    """Return a pointer to floats as one to what `store_pairs` writes: floats, or whole numbers."""
+    kind = own if _fit_a_pair(own.dtype) else types.CPointer(types.int32)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], context.get_value_type(kind))
+
+    return kind(own), generate
+
+
+@operation
+def vectors_of_pair(typing: Any, like: Any) -> Any:
+    """Return how many vectors `store_pairs` writes of each pair."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.IntType(64)(2 if like.dtype == types.int32 else 1)
+
+    return types.int64(like), generate
+
+
+@operation
+def store_pairs(typing: Any, target: Any, apart: Any, sums: Any, like: Any) -> Any:
+    """Write pairs of vectors of sums, which have the digits of ten units side by side.
+
+    If `like` points to floats, what they stand for is written instead: a vector a pair, of ten
+    numbers and six that mean nothing. Pairs are written so many elements of four bytes apart.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place, apart, values, _ = arguments
+        for first in range(0, sums.count, 2):
+            pair = [builder.extract_value(values, first + k) for k in range(2)]
+            if like.dtype != types.int32:
+                floats = context.get_value_type(Vector(like.dtype))
+                digits = []
+                for digit in range(_digits(like.dtype)):
+                    lanes = [(digit * UNITS + k) % (2 * ROWS) for k in range(ROWS)]
+                    own = shuffled(builder, pair[0], pair[1], lanes)
+                    digits.append(builder.sitofp(own, floats))
+                pair = [_horner(builder, digits)]
+            for k, vector in enumerate(pair):
+                write(builder, vector, builder.gep(place, [ir.IntType(64)(k * ROWS)]))
+            place = builder.gep(place, [apart])
+        return context.get_dummy_value()
+
+    return types.none(target, types.int64, sums, like), generate

@@ -21,7 +21,7 @@ from fastdigit.kernels.activation import RELU
 from fastdigit.kernels.bundles import UNITS
 from fastdigit.kernels.chunks import SHAPE, TOGETHER, Shape
 from fastdigit.kernels.dense import Pointer, lower_bound
-from fastdigit.kernels.digits import joined, scale_of, write_digits
+from fastdigit.kernels.digits import joined, scale_of, vectors_of_pair, write_digits
 from fastdigit.kernels.matrix import DEPTH, ROWS, TILE, transpose_product
 from fastdigit.kernels.simd import advance, fma, lanes, load, maximum, record, splat, store, view
 from fastdigit.kernels.sweep import JOB, Job, layer_of
@@ -60,7 +60,7 @@ class Digits(NamedTuple):
     room: int
     """A vector."""
     space: int
-    """What `matrix` works in, or the sums of digits of sixteen words."""
+    """What `matrix` works in, or what `digits.store_pairs` writes of sixteen words."""
 
 
 class Work(NamedTuple):
@@ -159,12 +159,29 @@ def turn(tiles: Pointer, depths: int, lefts: int, words: int, rows: Pointer) -> 
             transpose_product(tile, ROWS, row, 2 * ROWS)
 
 
+@njit(inner=True)
+def lay_out(pairs: Pointer, pitch: int, sums: Pointer) -> None:
+    """Lay sixteen words side by side, of which a pair of vectors of sums each was stored.
+
+    Parameters
+    ----------
+    pairs, pitch
+        What `digits.store_pairs` has written, and how many numbers apart.
+    sums
+        (1 or 2, 16, 16): receives it turned; see `digits.sums_of_pairs`.
+    """
+    target = view(sums, np.int32)
+    for k in range(vectors_of_pair(sums)):
+        place = advance(target, k * ROWS * ROWS)
+        transpose_product(advance(pairs, k * ROWS), pitch, place, ROWS)
+
+
 # --- forward -------------------------------------------------------------------------------------
 
 
 @njit(inner=True, inlined=True)
 def write_outputs(work: Work, block: int, g: int, sums: Pointer) -> None:
-    """Write the outputs of ten units for a group from their sums of digits."""
+    """Write the outputs of ten units for a group from their sums, as `digits.joined` reads them."""
     job, floats = work.job, work.floats
     width = lanes(floats)
     halves = ROWS // width
@@ -209,7 +226,7 @@ def split_deltas(work: Work, block: int, groups: int, deltas: Pointer) -> None:
 
 @njit(inner=True, inlined=True)
 def add_products(work: Work, block: int, sums: Pointer, gradient: Pointer) -> None:
-    """Add sixteen columns of ten units, from their sums of digits, to the gradients."""
+    """Add sixteen columns of ten units, from sums as `digits.joined` reads them, to gradients."""
     width = lanes(gradient)
     rows = layer_of(work, 0).rows
     scales = advance(work.own, work.digits.delta_scales + block * UNITS)

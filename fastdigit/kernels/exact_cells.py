@@ -14,10 +14,11 @@ from fastdigit.jit import njit
 from fastdigit.kernels.cells import CELL, PAIR, PAIRS
 from fastdigit.kernels.chunks import TOGETHER
 from fastdigit.kernels.dense import Pointer
-from fastdigit.kernels.dots import add_dots_of_words, no_sums, store_sums
-from fastdigit.kernels.exact import Work, add_products, turn, write_outputs
+from fastdigit.kernels.digits import store_pairs, sums_of_pairs, vectors_of_pair
+from fastdigit.kernels.dots import add_dots_of_words, no_sums
+from fastdigit.kernels.exact import Work, add_products, lay_out, turn, write_outputs
 from fastdigit.kernels.groups import Tile
-from fastdigit.kernels.matrix import DEPTH, ROWS, TILE, transpose_product
+from fastdigit.kernels.matrix import DEPTH, ROWS, TILE
 from fastdigit.kernels.simd import advance, opaque, prefetch, view
 from fastdigit.kernels.sweep import layer_of
 
@@ -36,10 +37,10 @@ class Pass(NamedTuple):
     numbers: Pointer
     """Of all cells."""
     lefts: int
-    products: Pointer
-    """Room for the sums of sixteen words with two left tiles."""
+    pairs: Pointer
+    """Room for the sums of sixteen words, with the digits of ten units side by side."""
     sums: Pointer
-    """(lefts, 16, 16): receives the sums of each digit, with the sixteen words side by side."""
+    """(lefts, 16, 16): receives them with the sixteen words side by side; see `sums_of_pairs`."""
 
 
 @njit(inner=True)
@@ -51,7 +52,7 @@ def pass_of(work: Work, blocks: Pointer, index: Pointer) -> Pass:
         view(advance(index, work.shape.numbers), np.uint16),
         work.digits.lefts,
         view(advance(work.own, work.digits.space), np.int32),
-        view(advance(work.own, work.digits.sums), np.int32),
+        sums_of_pairs(advance(work.own, work.digits.sums)),
     )
 
 
@@ -98,6 +99,7 @@ def multiply(way: Pass, first: int, rows: Pointer, words: int) -> None:
 
     The rows are what `exact.turn` writes: digits of so many words of weights, or fours of deltas.
     """
+    apart = vectors_of_pair(way.sums) * ROWS
     for pair in range(0, way.lefts, 2):
         some = advance(rows, pair * words * DEPTH)
         for number in range(PAIRS):
@@ -110,7 +112,5 @@ def multiply(way: Pass, first: int, rows: Pointer, words: int) -> None:
                 row = advance(some, np.int64(way.numbers[k]) * 2 * DEPTH)
                 totals = add_dots_of_words(totals, cell, PAIR, row, DEPTH)
                 k = opaque(k + 1)
-            store_sums(advance(way.products, number * SUMS * ROWS), totals)
-        for left in range(2):
-            target = advance(way.sums, (pair + left) * ROWS * ROWS)
-            transpose_product(advance(way.products, left * ROWS), 2 * ROWS, target, ROWS)
+            store_pairs(advance(way.pairs, number * PAIR * apart), apart, totals, way.sums)
+        lay_out(way.pairs, apart, advance(way.sums, pair * ROWS * ROWS))

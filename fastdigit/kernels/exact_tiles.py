@@ -181,6 +181,12 @@ def arranged(tiles: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
 
 
 @njit(inner=True)
+def sums_of(work: Work) -> Pointer:
+    """Return room for the sums of two groups: (two, lefts) products."""
+    return view(advance(work.own, work.digits.sums), np.int32)
+
+
+@njit(inner=True)
 def linear_images(
     work: Work,
     block: int,

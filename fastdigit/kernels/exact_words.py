@@ -8,21 +8,21 @@ import numpy as np
 
 from fastdigit.jit import njit
 from fastdigit.kernels.dense import Pointer
-from fastdigit.kernels.dots import (
-    WORDS,
-    add_dots_of_words,
-    add_sums,
-    list_words,
-    no_sums,
-    store_sums,
-)
-from fastdigit.kernels.exact import Work
-from fastdigit.kernels.matrix import DEPTH, ROWS, transpose_product
+from fastdigit.kernels.digits import store_pairs, sums_of_pairs, vectors_of_pair
+from fastdigit.kernels.dots import WORDS, add_dots_of_words, add_sums, list_words, no_sums
+from fastdigit.kernels.exact import Work, lay_out
+from fastdigit.kernels.matrix import DEPTH, ROWS
 from fastdigit.kernels.simd import ALIGNMENT, advance, prefetch_for_later, view
 from fastdigit.kernels.sweep import layer_of
 
 WORD = 4
 """Bytes of a word."""
+
+
+@njit(inner=True)
+def sums_of(work: Work) -> Pointer:
+    """Return room for the sums of two groups: (two, lefts, 16, 16); see `digits.sums_of_pairs`."""
+    return sums_of_pairs(advance(work.own, work.digits.sums))
 
 
 @njit(inner=True)
@@ -51,14 +51,15 @@ def linear_images(
         (32, depths + 1, 16): room for the numbers of the words of each image that are not zeros,
         which are listed for the first block. Behind that (32, lefts, 16) sums.
     sums
-        (two, lefts) products: receives the sums, with images side by side.
+        What `sums_of` returns: receives the sums, with images side by side.
     """
     depths, lefts = work.digits.depths, work.digits.lefts
-    apart = lefts * WORDS
+    vectors = vectors_of_pair(sums)
+    apart = lefts // 2 * vectors * WORDS
     size = (depths + 1) * WORDS
     end = depths * WORDS
     digits = advance(weights, block * (end + 1) * lefts * DEPTH)
-    products = advance(lists, 2 * ROWS * size)
+    pairs = advance(lists, 2 * ROWS * size)
     again = layer_of(work, 0).blocks > 1
     for number in range(rows):
         image = advance(images, number * pitch)
@@ -81,12 +82,12 @@ def linear_images(
                 odd = add_dots_of_words(odd, word, 1, row, DEPTH)
                 k += 2
                 n = np.int64(numbers[k])
-            store_sums(advance(products, number * apart + pair * WORDS), add_sums(even, odd))
+            target = advance(pairs, number * apart + pair // 2 * vectors * WORDS)
+            store_pairs(target, apart, add_sums(even, odd), sums)
     for g in range(2):
-        for left in range(lefts):
-            source = advance(products, g * ROWS * apart + left * WORDS)
-            target = advance(sums, (g * lefts + left) * ROWS * ROWS)
-            transpose_product(source, apart, target, ROWS)
+        for pair in range(0, lefts, 2):
+            source = advance(pairs, g * ROWS * apart + pair // 2 * vectors * WORDS)
+            lay_out(source, apart, advance(sums, (g * lefts + pair) * ROWS * ROWS))
 
 
 @njit(inner=True)

@@ -17,7 +17,8 @@ from fastdigit.kernels.simd import advance, lanes, store, view
 from fastdigit.kernels.sparse import linear_pairs
 from fastdigit.kernels.transposition import next_group, restore_rows
 
-linear_images = (exact_tiles if matrix_unit() else exact_words).linear_images
+way = exact_tiles if matrix_unit() else exact_words
+linear_images, sums_of = way.linear_images, way.sums_of
 
 
 def weights_of(memory: ExactMemory) -> npt.NDArray[np.int8]:
@@ -107,7 +108,7 @@ def classify_bytes(
     size = 2 * ROWS * depths * DEPTH
     room = advance(room, thread * 2 * ROWS * (2 * depths + 1 + lefts) * DEPTH)
     lists = view(advance(room, size), np.int32)
-    sums = view(advance(work.own, work.digits.sums), np.int32)
+    sums = sums_of(work)
     last = shape.groups * (piece + 1) // PIECES
     prepare()
     for g in range(shape.groups * piece // PIECES, last, 2):
