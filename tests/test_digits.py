@@ -18,10 +18,10 @@ from fastdigit.kernels.digits import (
     scale_of,
     store_pairs,
     sums_of_pairs,
+    turn_pairs,
     write_digits,
 )
 from fastdigit.kernels.dots import load_sums
-from fastdigit.kernels.exact import lay_out
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.matrix import DEPTH, ROWS
 from fastdigit.kernels.simd import advance, lanes, load, pointer, splat, store
@@ -70,7 +70,7 @@ def join_pairs(words, both, pairs, apart, own, out):
             both[:] = words[word : word + 2, pair : pair + 2]
             target = advance(pointer(pairs), word * apart)
             store_pairs(target, apart, load_sums(pointer(both), 4), sums)
-        lay_out(pointer(pairs), apart, advance(sums, pair * ROWS * ROWS))
+        turn_pairs(pointer(pairs), apart, advance(sums, pair * ROWS * ROWS))
     for k in range(0, UNITS * ROWS, lanes(p)):
         store(p, k, joined(advance(sums, k), p))
 

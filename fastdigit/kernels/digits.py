@@ -24,7 +24,7 @@ from numba import types
 
 from fastdigit.jit import njit
 from fastdigit.kernels.bundles import UNITS
-from fastdigit.kernels.matrix import DEPTH, ROWS
+from fastdigit.kernels.matrix import DEPTH, ROWS, write_transposed
 from fastdigit.kernels.simd import (
     ALIGNMENT,
     Vector,
@@ -256,3 +256,24 @@ def store_pairs(typing: Any, target: Any, apart: Any, sums: Any, like: Any) -> A
         return context.get_dummy_value()
 
     return types.none(target, types.int64, sums, like), generate
+
+
+@operation
+def turn_pairs(typing: Any, pairs: Any, pitch: Any, sums: Any) -> Any:
+    """Lay sixteen words side by side that `store_pairs` has written, so many elements apart.
+
+    Row by row of the two vectors of sums, or of the ten numbers: see `sums_of_pairs`.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source, pitch, target = arguments
+        target = builder.bitcast(target, source.type)
+        whole = sums.dtype == types.int32
+        for k in range(2 if whole else 1):
+            place = builder.gep(source, [ir.IntType(64)(k * ROWS)])
+            columns = ROWS if whole else -(-UNITS // 4) * 4
+            write_transposed(builder, place, pitch, target, ir.IntType(64)(ROWS), columns)
+            target = builder.gep(target, [ir.IntType(64)(ROWS * ROWS)])
+        return context.get_dummy_value()
+
+    return types.none(pairs, types.int64, sums), generate

@@ -21,7 +21,7 @@ from fastdigit.kernels.activation import RELU
 from fastdigit.kernels.bundles import UNITS
 from fastdigit.kernels.chunks import SHAPE, TOGETHER, Shape
 from fastdigit.kernels.dense import Pointer, lower_bound
-from fastdigit.kernels.digits import joined, scale_of, vectors_of_pair, write_digits
+from fastdigit.kernels.digits import joined, scale_of, write_digits
 from fastdigit.kernels.matrix import DEPTH, ROWS, TILE, transpose_product
 from fastdigit.kernels.simd import advance, fma, lanes, load, maximum, record, splat, store, view
 from fastdigit.kernels.sweep import JOB, Job, layer_of
@@ -157,23 +157,6 @@ def turn(tiles: Pointer, depths: int, lefts: int, words: int, rows: Pointer) -> 
             word = left // 2 * words + depth * ROWS
             row = advance(target, (2 * word + left % 2) * ROWS)
             transpose_product(tile, ROWS, row, 2 * ROWS)
-
-
-@njit(inner=True)
-def lay_out(pairs: Pointer, pitch: int, sums: Pointer) -> None:
-    """Lay sixteen words side by side, of which a pair of vectors of sums each was stored.
-
-    Parameters
-    ----------
-    pairs, pitch
-        What `digits.store_pairs` has written, and how many numbers apart.
-    sums
-        (1 or 2, 16, 16): receives it turned; see `digits.sums_of_pairs`.
-    """
-    target = view(sums, np.int32)
-    for k in range(vectors_of_pair(sums)):
-        place = advance(target, k * ROWS * ROWS)
-        transpose_product(advance(pairs, k * ROWS), pitch, place, ROWS)
 
 
 # --- forward -------------------------------------------------------------------------------------

@@ -14,9 +14,9 @@ from fastdigit.jit import njit
 from fastdigit.kernels.cells import CELL, PAIR, PAIRS
 from fastdigit.kernels.chunks import TOGETHER
 from fastdigit.kernels.dense import Pointer
-from fastdigit.kernels.digits import store_pairs, sums_of_pairs, vectors_of_pair
+from fastdigit.kernels.digits import store_pairs, sums_of_pairs, turn_pairs, vectors_of_pair
 from fastdigit.kernels.dots import add_dots_of_words, no_sums
-from fastdigit.kernels.exact import Work, add_products, lay_out, turn, write_outputs
+from fastdigit.kernels.exact import Work, add_products, turn, write_outputs
 from fastdigit.kernels.groups import Tile
 from fastdigit.kernels.matrix import DEPTH, ROWS, TILE
 from fastdigit.kernels.simd import advance, opaque, prefetch, view
@@ -113,4 +113,4 @@ def multiply(way: Pass, first: int, rows: Pointer, words: int) -> None:
                 totals = add_dots_of_words(totals, cell, PAIR, row, DEPTH)
                 k = opaque(k + 1)
             store_pairs(advance(way.pairs, number * PAIR * apart), apart, totals, way.sums)
-        lay_out(way.pairs, apart, advance(way.sums, pair * ROWS * ROWS))
+        turn_pairs(way.pairs, apart, advance(way.sums, pair * ROWS * ROWS))

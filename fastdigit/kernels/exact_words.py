@@ -8,9 +8,9 @@ import numpy as np
 
 from fastdigit.jit import njit
 from fastdigit.kernels.dense import Pointer
-from fastdigit.kernels.digits import store_pairs, sums_of_pairs, vectors_of_pair
+from fastdigit.kernels.digits import store_pairs, sums_of_pairs, turn_pairs, vectors_of_pair
 from fastdigit.kernels.dots import WORDS, add_dots_of_words, add_sums, list_words, no_sums
-from fastdigit.kernels.exact import Work, lay_out
+from fastdigit.kernels.exact import Work
 from fastdigit.kernels.matrix import DEPTH, ROWS
 from fastdigit.kernels.simd import ALIGNMENT, advance, prefetch_for_later, view
 from fastdigit.kernels.sweep import layer_of
@@ -87,7 +87,7 @@ def linear_images(
     for g in range(2):
         for pair in range(0, lefts, 2):
             source = advance(pairs, g * ROWS * apart + pair // 2 * vectors * WORDS)
-            lay_out(source, apart, advance(sums, (g * lefts + pair) * ROWS * ROWS))
+            turn_pairs(source, apart, advance(sums, (g * lefts + pair) * ROWS * ROWS))
 
 
 @njit(inner=True)

@@ -162,6 +162,31 @@ def _mixed(builder: Any, a: Any, b: Any, run: int) -> list[Any]:
     ]
 
 
+def write_transposed(
+    builder: Any, source: Any, pitch: Any, target: Any, apart: Any, columns: int = ROWS
+) -> None:
+    """Write 16 rows of numbers of 32 bits, or so many columns of them, with both exchanged.
+
+    The rows that are read lie `pitch` numbers apart, and those that are written `apart`. The
+    columns are a multiple of four.
+    """
+    kind = ir.VectorType(ir.IntType(32), 4)
+    rows = [source]
+    for _ in range(1, ROWS):
+        rows.append(builder.gep(rows[-1], [pitch]))
+    # Four columns at a time: to put every fourth row into one vector takes loads alone, and what
+    # remains changes places within quarters of vectors.
+    for column in range(0, columns, 4):
+        places = [builder.gep(row, [ir.IntType(64)(column)]) for row in rows]
+        parts = [read(builder, place, kind, align=16) for place in places]
+        a, b, c, d = (_joined(builder, parts[row::4]) for row in range(4))
+        upper, lower = _mixed(builder, a, b, 1), _mixed(builder, c, d, 1)
+        for pair in zip(upper, lower, strict=True):
+            for value in _mixed(builder, *pair, 2):
+                write(builder, value, target)
+                target = builder.gep(target, [apart])
+
+
 @operation
 def transpose_product(typing: Any, source: Any, pitch: Any, target: Any, apart: Any) -> Any:
     """Write the 16 x 16 numbers of a product with rows and columns exchanged.
@@ -170,22 +195,7 @@ def transpose_product(typing: Any, source: Any, pitch: Any, target: Any, apart: 
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = ir.VectorType(ir.IntType(32), 4)
-        source, pitch, target, apart = arguments
-        rows = [source]
-        for _ in range(1, ROWS):
-            rows.append(builder.gep(rows[-1], [pitch]))
-        # Four columns at a time: to put every fourth row into one vector takes loads alone, and
-        # what remains changes places within quarters of vectors.
-        for column in range(0, ROWS, 4):
-            places = [builder.gep(row, [ir.IntType(64)(column)]) for row in rows]
-            parts = [read(builder, place, kind, align=16) for place in places]
-            a, b, c, d = (_joined(builder, parts[row::4]) for row in range(4))
-            upper, lower = _mixed(builder, a, b, 1), _mixed(builder, c, d, 1)
-            for pair in zip(upper, lower, strict=True):
-                for value in _mixed(builder, *pair, 2):
-                    write(builder, value, target)
-                    target = builder.gep(target, [apart])
+        write_transposed(builder, *arguments)
         return context.get_dummy_value()
 
     return types.none(source, types.int64, target, types.int64), generate
