@@ -135,7 +135,7 @@ def pack_unit(work: Work, unit: int, digits: Pointer) -> None:
     row = advance(floats, work.job.blocked + layer.weights + unit * layer.rows)
     width = lanes(floats)
     room = advance(work.own, work.digits.room)
-    factor, inverse = scale_of(row, layer.rows // width, width, room)
+    factor, inverse, _ = scale_of(row, layer.rows // width, width, room)
     floats[work.digits.scales + unit] = inverse * floats[work.job.scale]
     for depth in range(work.digits.depths):
         tile = advance(digits, depth * work.digits.lefts * TILE)
@@ -184,8 +184,11 @@ def write_outputs(work: Work, block: int, g: int, sums: Pointer) -> None:
 
 
 @njit(inner=True)
-def split_deltas(work: Work, block: int, groups: int, deltas: Pointer) -> None:
-    """Write the digits of ten units' deltas for all groups of a tile, and the units' scales."""
+def split_deltas(work: Work, block: int, groups: int, deltas: Pointer, biases: Pointer) -> None:
+    """Write the digits of ten units' deltas for all groups of a tile, and the units' scales.
+
+    And add the sums of the deltas to the gradients of the layer's biases.
+    """
     job, digits = work.job, work.digits
     width = lanes(deltas)
     halves = ROWS // width
@@ -198,7 +201,8 @@ def split_deltas(work: Work, block: int, groups: int, deltas: Pointer) -> None:
     room = advance(work.own, digits.room)
     for unit in range(UNITS):
         vectors = advance(deltas, (block * UNITS + unit) * width)
-        factor, inverse = scale_of(vectors, groups * halves, job.pitch, room)
+        factor, inverse, bias = scale_of(vectors, groups * halves, job.pitch, room)
+        biases[block * UNITS + unit] += bias
         work.own[digits.delta_scales + block * UNITS + unit] = inverse
         for k in range(groups * halves):
             g, half = k // halves, k % halves

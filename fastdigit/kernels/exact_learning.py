@@ -66,7 +66,7 @@ def learn(
         if job.learning:
             add_gradients(work, groups * halves, activations, deltas, gradient)
             for block in range(first.blocks):
-                split_deltas(work, block, groups, deltas)
+                split_deltas(work, block, groups, deltas, advance(gradient, first.biases))
             weights = advance(gradient, first.weights)
             add_weight_gradients(work, tile, blocks, index, weights)
     release()

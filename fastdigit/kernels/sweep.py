@@ -215,18 +215,17 @@ def pass_through(
 def add_gradients(
     work: AnyWork, groups: int, activations: Pointer, deltas: Pointer, gradient: Pointer
 ) -> None:
-    """Add what a tile has to the gradient of all but the weights of the first layer."""
+    """Add what a tile has to the gradient of all layers but the first."""
     pitch = work.job.pitch
-    for i in range(work.job.layers):
+    for i in range(1, work.job.layers):
         layer = layer_of(work, i)
         d = advance(deltas, layer.activations)
         add_bias_gradients(d, layer.blocks, groups, pitch, advance(gradient, layer.biases))
-        if i > 0:
-            inputs = advance(activations, layer_of(work, i - 1).activations)
-            weights = advance(gradient, layer.weights)
-            add_weight_gradients(
-                inputs, layer.inputs, d, layer.rows, layer.blocks, groups, pitch, weights
-            )
+        inputs = advance(activations, layer_of(work, i - 1).activations)
+        weights = advance(gradient, layer.weights)
+        add_weight_gradients(
+            inputs, layer.inputs, d, layer.rows, layer.blocks, groups, pitch, weights
+        )
 
 
 @njit()
@@ -288,6 +287,8 @@ def learn(
         correct += found[1]
         if job.learning:
             add_gradients(work, groups, activations, deltas, gradient)
+            biases = advance(gradient, first.biases)
+            add_bias_gradients(deltas, first.blocks, groups, job.pitch, biases)
             for block in range(first.blocks):
                 add_weight_gradients_sparse(
                     work.shape,
