@@ -7,7 +7,16 @@ from fastdigit.jit import njit
 from fastdigit.kernels.layout import aligned
 from fastdigit.kernels.parallel import PIECES, available_threads, pieces_of, run
 from fastdigit.kernels.simd import advance
-from fastdigit.kernels.tree import APART, BUFFERS, SUM, begin, claim, merge, new_tree
+from fastdigit.kernels.tree import (
+    APART,
+    BUFFERS,
+    SUM,
+    begin,
+    claim,
+    merge,
+    new_tree,
+    take_over,
+)
 
 SIZE = 64
 
@@ -19,6 +28,17 @@ def _fill(buffers, tree, pieces, seen, count, _f, _g, piece, thread):
     for k in range(SIZE):
         seen[piece] += buffer[k] != 0
         buffer[k] += pieces[piece * SIZE + k]
+    merge(tree, buffers, SIZE, count[0], piece, number)
+
+
+@njit()
+def _go_on(buffers, tree, pieces, taken, count, _f, _g, piece, thread):
+    number = take_over(tree, count[0], piece)
+    taken[piece] = number >= 0
+    if number < 0:
+        number = claim(tree, buffers, SIZE, count[0], thread)
+    for k in range(SIZE):
+        buffers[number * SIZE + k] += pieces[piece * SIZE + k]
     merge(tree, buffers, SIZE, count[0], piece, number)
 
 
@@ -42,6 +62,22 @@ def test_the_sum_has_one_order(dtype, count, threads):
         run(_fill, [buffers, tree, pieces, seen, np.array([count])], count, threads)
         np.testing.assert_array_equal(buffers[SUM], in_a_tree(pieces))
     assert not seen.any()
+
+
+@pytest.mark.parametrize("threads", range(1, available_threads() + 1))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("count", [1, 2, 4, 8, PIECES])
+def test_to_go_on_with_the_sum_of_a_neighbour_changes_no_bit(dtype, count, threads):
+    pieces = np.random.default_rng(1).normal(size=(count, SIZE)).astype(dtype)
+    buffers = aligned((BUFFERS, SIZE), dtype)
+    buffers.fill(np.nan)
+    tree, taken = new_tree(), np.zeros(count, np.int64)
+    for _ in range(20):
+        begin(tree)
+        run(_go_on, [buffers, tree, pieces, taken, np.array([count])], count, threads)
+        np.testing.assert_array_equal(buffers[SUM], in_a_tree(pieces))
+        if threads == 1 and count > 2:
+            assert taken.tolist() == [0, 1] * (count // 2)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ _give_way = types.ExternalFunction("sched_yield", types.int32())
 
 
 @operation
-def _read(typing: Any, counter: Any) -> Any:
+def counted(typing: Any, counter: Any) -> Any:
     """Return the integer that a pointer leads to, as other threads have left it."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -65,7 +65,7 @@ def meet(counter: Pointer, threads: int) -> None:
 def wait_for(counter: Pointer, goal: int) -> None:
     """Wait until others have counted as far; what they wrote before is seen afterwards."""
     spins = 0
-    while _read(counter) < goal:
+    while counted(counter) < goal:
         _pause()
         spins += 1
         if spins > SPINS:

@@ -23,7 +23,19 @@ from fastdigit.kernels.chunks import SHAPE, TOGETHER, Shape
 from fastdigit.kernels.dense import Pointer, lower_bound
 from fastdigit.kernels.digits import joined, scale_of, write_digits
 from fastdigit.kernels.matrix import DEPTH, ROWS, TILE, transpose_product
-from fastdigit.kernels.simd import advance, fma, lanes, load, maximum, record, splat, store, view
+from fastdigit.kernels.simd import (
+    add,
+    advance,
+    fma,
+    lanes,
+    load,
+    maximum,
+    multiply,
+    record,
+    splat,
+    store,
+    view,
+)
 from fastdigit.kernels.sweep import JOB, Job, layer_of
 
 
@@ -221,4 +233,5 @@ def add_products(work: Work, block: int, sums: Pointer, gradient: Pointer) -> No
         row = advance(gradient, (block * UNITS + unit) * rows)
         for half in range(0, ROWS, width):
             g = joined(advance(sums, unit * ROWS + half), gradient)
-            store(row, half, fma(g, splat(gradient, scales[unit]), load(row, half)))
+            # Rounded before it is added: see `tree.take_over`.
+            store(row, half, add(load(row, half), multiply(g, splat(gradient, scales[unit]))))

@@ -12,7 +12,7 @@ from fastdigit.kernels.groups import tile_of
 from fastdigit.kernels.matrix import ROWS, prepare, release
 from fastdigit.kernels.simd import advance, lanes
 from fastdigit.kernels.sweep import add_gradients, layer_of, pass_through
-from fastdigit.kernels.tree import claim, merge
+from fastdigit.kernels.tree import claim, merge, take_over
 
 way = exact_tiles if matrix_unit() else exact_cells
 stored = in_chunks if matrix_unit() else in_cells
@@ -47,7 +47,12 @@ def learn(
     deltas = advance(activations, job.deltas)
     gradients = advance(floats, job.gradients)
     pieces = work.shape.pieces
-    buffer = claim(tree, gradients, job.gradient_size, pieces, thread) if job.learning else 0
+    buffer = 0
+    if job.learning:
+        # A tile adds to each number once.
+        buffer = take_over(tree, pieces, piece) if work.shape.tiles == 1 else -1
+        if buffer < 0:
+            buffer = claim(tree, gradients, job.gradient_size, pieces, thread)
     gradient = advance(gradients, buffer * job.gradient_size)
     first = layer_of(work, 0)
     loss = 0.0

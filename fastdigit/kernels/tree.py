@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastdigit.jit import njit
+from fastdigit.kernels.barrier import counted
 from fastdigit.kernels.dense import Pointer
 from fastdigit.kernels.parallel import PIECES, clear_bits, count_up, set_bits
 from fastdigit.kernels.simd import add, advance, lanes, load, splat, store
@@ -53,8 +54,24 @@ def claim(tree: Pointer, buffers: Pointer, size: int, pieces: int, thread: int) 
 
 
 @njit(inner=True)
+def take_over(tree: Pointer, pieces: int, piece: int) -> int:
+    """Return the number of the buffer with the sum of a piece's neighbour, or -1 if there is none.
+
+    A piece that adds to each number of a buffer just once may begin in it instead of in one with
+    zeros, for `merge` would add the same two numbers. So half of a thread's pieces are not merged.
+    """
+    # The sum of all has a buffer of its own.
+    if pieces > 2 and counted(advance(tree, pieces // 2 + piece // 2)) % 2 == 1:
+        return tree[PLACES + (piece ^ 1)]
+    return -1
+
+
+@njit(inner=True)
 def merge(tree: Pointer, buffers: Pointer, size: int, pieces: int, piece: int, number: int) -> None:
-    """Add the sum of a piece, in the buffer of this number, to those of its neighbours."""
+    """Add the sum of a piece, in the buffer of this number, to those of its neighbours.
+
+    A buffer that was taken over has the sum of the nearest one already.
+    """
     width = 1
     pair = pieces
     while width < pieces:
@@ -65,10 +82,12 @@ def merge(tree: Pointer, buffers: Pointer, size: int, pieces: int, piece: int, n
         if count_up(advance(tree, pair + own // 2)) % 2 == 0:
             return
         other = tree[PLACES + (own ^ 1) * width]
+        width *= 2
+        if other == number:
+            continue
         mine, theirs = advance(buffers, number * size), advance(buffers, other * size)
-        both = advance(buffers, SUM * size) if 2 * width == pieces else mine
+        both = advance(buffers, SUM * size) if width == pieces else mine
         # Which of the two is added to which is the same, bit for bit.
         for k in range(0, size, lanes(buffers)):
             store(both, k, add(load(mine, k), load(theirs, k)))
         set_bits(advance(tree, FREE), 1 << other)
-        width *= 2
