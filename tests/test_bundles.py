@@ -10,6 +10,7 @@ from fastdigit.kernels.bundles import (
     add_each,
     add_totals,
     affine,
+    farthest_each,
     fma_each,
     fma_scalars,
     store_each,
@@ -51,6 +52,7 @@ def bundled(given, rows, x, floor, numbers, first, out):
     store_each(pointer(out[4]), fma_scalars(v, n, bundle))
     store_each(pointer(out[5]), affine(bundle, v, n, low))
     store_each(pointer(out[6]), where_positive(p, bundle))
+    store_each(pointer(out[7]), farthest_each(p, bundle))
 
 
 @njit()
@@ -71,7 +73,7 @@ def test_bundles(dtype, first, numbers):
             array[:] = drawn(random, array.shape)
         else:
             array[:] = random.choice(special(dtype), array.shape)
-    out = aligned((7, UNITS + 2, width), dtype)
+    out = aligned((8, UNITS + 2, width), dtype)
     out[:] = -1
     bundled(given, rows, x, floor, scalars, first, out)
     each = scalars[first : first + UNITS, None]
@@ -85,6 +87,7 @@ def test_bundles(dtype, first, numbers):
             fused(x, each, given, dtype),
             np.where(floor > z, floor, z),
             np.where(rows > 0, given, dtype(0)),
+            np.where(np.abs(rows) > given, np.abs(rows), given),
         ]
     for found, vectors in zip(out, expected, strict=True):
         same(found[:UNITS], vectors)

@@ -35,8 +35,8 @@ dtypes = pytest.mark.parametrize("dtype", DTYPES)
 
 
 @njit()
-def scales(numbers, count, apart, room, out):
-    out[0], out[1], out[2] = scale_of(pointer(numbers), count, apart, pointer(room))
+def scales(numbers, count, room, out):
+    out[:] = scale_of(pointer(numbers), count, pointer(room))
 
 
 @njit()
@@ -82,17 +82,11 @@ def vectors(numbers, dtype, lane=0):
     return memory
 
 
-def scale(numbers, apart=1):
-    """Return the factor and its inverse, of vectors that are so many vectors apart."""
-    return measured(numbers, apart)[:2]
-
-
-def measured(numbers, apart=1):
-    """Return the factor, its inverse, and the sum."""
+def scale(numbers):
+    """Return the factor and its inverse."""
     dtype = numbers.dtype.type
-    width, out = LANES[dtype], np.zeros(3)
-    count = -(-numbers.size // (width * apart))
-    scales(numbers, count, width * apart, aligned(width, dtype), out)
+    width, out = LANES[dtype], np.zeros(2)
+    scales(numbers, numbers.size // width, aligned(width, dtype), out)
     return out.tolist()
 
 
@@ -166,16 +160,6 @@ def test_any_number_may_be_the_largest(dtype):
             numbers = vectors(np.full(3 * width, -0.25), dtype)
             numbers[place] = number
             assert scale(numbers) == scale(vectors([number], dtype))
-
-
-@dtypes
-def test_vectors_in_between_are_passed_by(dtype):
-    width = LANES[dtype]
-    numbers = vectors(np.full(7 * width, np.nan), dtype)
-    rows = numbers.reshape(7, width)
-    rows[::3] = 0.5
-    rows[6, 3] = -700
-    assert scale(numbers, apart=3) == scale(vectors([700], dtype))
 
 
 @dtypes
@@ -265,15 +249,6 @@ def test_sums_are_joined_with_a_rounding_for_each_digit(dtype):
             sums += [spelled(sign * near, count) for sign in (1, -1)]
     expected = [horner(row, dtype) for row in sums]
     np.testing.assert_array_equal(together(np.transpose(sums), dtype), np.array(expected, dtype))
-
-
-@dtypes
-def test_the_sum_is_that_of_the_vectors_that_are_looked_at(dtype):
-    numbers = vectors(np.arange(1, 12 * LANES[dtype] + 1), dtype)
-    for apart in (1, 3):
-        seen = numbers.reshape(-1, LANES[dtype])[::apart]
-        assert measured(numbers, apart)[2] == seen.sum()
-    assert np.isnan(measured(vectors([1, np.nan, 2], dtype))[2])
 
 
 @dtypes

@@ -92,6 +92,26 @@ def add_each(typing: Any, start: Any, bundle: Any) -> Any:
 
 
 @operation
+def farthest_each(typing: Any, start: Any, bundle: Any) -> Any:
+    """Return a bundle, with the absolute values of vectors at a pointer where these are larger."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values = _unpacked(builder, arguments[1])
+        vector = values[0].type
+        name = f"llvm.fabs.v{vector.count}f{bundle.dtype.element.bitwidth}"
+        function = builder.module.globals.get(name)
+        if function is None:
+            function = ir.Function(builder.module, ir.FunctionType(vector, [vector]), name)
+        kept = []
+        for value, row in zip(values, _rows(builder, arguments[0], vector), strict=True):
+            size = builder.call(function, [builder.load(row, align=ALIGNMENT)])
+            kept.append(builder.select(builder.fcmp_ordered(">", size, value), size, value))
+        return _made(context, builder, bundle, kept)
+
+    return bundle(start, bundle), generate
+
+
+@operation
 def fma_each(typing: Any, x: Any, start: Any, bundle: Any) -> Any:
     """Return a bundle plus x times the vectors that lie one after the other at a pointer."""
 

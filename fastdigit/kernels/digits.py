@@ -28,7 +28,6 @@ from fastdigit.kernels.matrix import DEPTH, ROWS, write_transposed
 from fastdigit.kernels.simd import (
     ALIGNMENT,
     Vector,
-    add,
     constant,
     fma,
     fma_of,
@@ -105,26 +104,34 @@ def power_of_two(typing: Any, exponent: Any) -> Any:
 
 
 @njit(inner=True)
-def scale_of(start: Pointer, count: int, apart: int, room: Pointer) -> tuple[float, float, float]:
-    """Return what to multiply numbers by before they are rounded, its inverse, and their sum.
+def power_for(largest: Pointer) -> tuple[float, float]:
+    """Return what to multiply numbers by before they are rounded, and its inverse.
 
-    The numbers are so many vectors, `apart` elements from each other; `room` is for one vector.
-    The inverse is NaN where one of them is not finite.
+    None of them is larger than the largest lane of a vector at a pointer, which is not negative.
+    """
+    bound = 0.0
+    for lane in range(lanes(largest)):
+        bound = max(bound, largest[lane])
+    exponent = bits_of_digits(largest) - exponent_above(bound * FULL)
+    exponent = min(max(exponent, -1022), largest_exponent(largest))
+    return power_of_two(exponent), power_of_two(-exponent)
+
+
+@njit(inner=True)
+def scale_of(start: Pointer, count: int, room: Pointer) -> tuple[float, float]:
+    """Return `power_for` so many vectors of numbers; the room is for one.
+
+    The inverse is NaN where one of the numbers is not finite.
     """
     zero = splat(start, 0.0)
-    largest = not_finite = sums = zero
+    largest = not_finite = zero
     for k in range(count):
-        x = load(start, k * apart)
+        x = load(start, k * lanes(start))
         largest = maximum(largest, maximum(x, subtract(zero, x)))
         not_finite = fma(x, zero, not_finite)
-        sums = add(sums, x)
     store(room, 0, largest)
-    bound = 0.0
-    for lane in range(lanes(start)):
-        bound = max(bound, room[lane])
-    exponent = bits_of_digits(start) - exponent_above(bound * FULL)
-    exponent = min(max(exponent, -1022), largest_exponent(start))
-    return power_of_two(exponent), power_of_two(-exponent) + total(not_finite), total(sums)
+    factor, inverse = power_for(room)
+    return factor, inverse + total(not_finite)
 
 
 @operation

@@ -18,10 +18,10 @@ import numpy as np
 
 from fastdigit.jit import matrix_unit, njit
 from fastdigit.kernels.activation import RELU
-from fastdigit.kernels.bundles import UNITS
+from fastdigit.kernels.bundles import UNITS, add_each, add_totals, farthest_each, store_each, zeros
 from fastdigit.kernels.chunks import SHAPE, TOGETHER, Shape
 from fastdigit.kernels.dense import Pointer, lower_bound
-from fastdigit.kernels.digits import joined, scale_of, write_digits
+from fastdigit.kernels.digits import joined, power_for, scale_of, write_digits
 from fastdigit.kernels.matrix import DEPTH, ROWS, TILE, transpose_product
 from fastdigit.kernels.simd import (
     add,
@@ -70,7 +70,7 @@ class Digits(NamedTuple):
     lit: int
     """(fours of groups,): the numbers of those that have a chunk."""
     room: int
-    """A vector."""
+    """A bundle, and as many numbers."""
     space: int
     """What `matrix` works in, or what `digits.store_pairs` writes of sixteen words."""
 
@@ -147,7 +147,7 @@ def pack_unit(work: Work, unit: int, digits: Pointer) -> None:
     row = advance(floats, work.job.blocked + layer.weights + unit * layer.rows)
     width = lanes(floats)
     room = advance(work.own, work.digits.room)
-    factor, inverse, _ = scale_of(row, layer.rows // width, width, room)
+    factor, inverse = scale_of(row, layer.rows // width, room)
     floats[work.digits.scales + unit] = inverse * floats[work.job.scale]
     for depth in range(work.digits.depths):
         tile = advance(digits, depth * work.digits.lefts * TILE)
@@ -210,17 +210,32 @@ def split_deltas(work: Work, block: int, groups: int, deltas: Pointer, biases: P
     # Groups that are not there, in the last four, have no deltas.
     for k in range((fours - 1) * digits.lefts * TILE, size):
         target[k] = 0
+    vectors = advance(deltas, block * UNITS * width)
+    sums = largest = zeros(deltas)
+    for k in range(groups * halves):
+        own = advance(vectors, k * job.pitch)
+        sums = add_each(own, sums)
+        largest = farthest_each(own, largest)
     room = advance(work.own, digits.room)
+    store_each(room, largest)
+    numbers = advance(room, UNITS * width)
     for unit in range(UNITS):
-        vectors = advance(deltas, (block * UNITS + unit) * width)
-        factor, inverse, bias = scale_of(vectors, groups * halves, job.pitch, room)
+        numbers[unit] = 0
+    add_totals(numbers, sums)
+    for unit in range(UNITS):
+        bias = numbers[unit]
         biases[block * UNITS + unit] += bias
-        work.own[digits.delta_scales + block * UNITS + unit] = inverse
-        for k in range(groups * halves):
-            g, half = k // halves, k % halves
-            row = g // TOGETHER * digits.lefts * ROWS + unit
-            at = row * DEPTH + g % TOGETHER * ROWS + half * width
-            write_digits(advance(target, at), load(vectors, k * job.pitch), splat(deltas, factor))
+        factor, inverse = power_for(advance(room, unit * width))
+        # What is not finite shows in the sum.
+        work.own[digits.delta_scales + block * UNITS + unit] = inverse + (bias - bias)
+        numbers[unit] = factor
+    for k in range(groups * halves):
+        g, half = k // halves, k % halves
+        row = g // TOGETHER * digits.lefts * ROWS
+        at = row * DEPTH + g % TOGETHER * ROWS + half * width
+        for unit in range(UNITS):
+            x = load(vectors, k * job.pitch + unit * width)
+            write_digits(advance(target, at + unit * DEPTH), x, splat(deltas, numbers[unit]))
 
 
 @njit(inner=True, inlined=True)

@@ -58,7 +58,7 @@ class ExactMemory(Memory):
             "sums": 2 * lefts * tile,
             "found": 0 if exact.TURNED else fours * TOGETHER * shape.chunks,
             "lit": 0 if exact.TURNED else fours,
-            "room": ROWS,
+            "room": UNITS * (ROWS + 1),
             "space": WORKSPACE,
         }
         super().__init__(
