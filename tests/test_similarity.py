@@ -41,7 +41,10 @@ def matched(window, squares):
         while len(left) > 1:
             images, inked = left.pop(0)
             nearest = min(range(len(left)), key=lambda k: len(inked ^ left[k][1]))
-            others, inked_too = left.pop(nearest)
+            others, inked_too = left[nearest]
+            # The next one takes its place.
+            left[nearest] = left[0]
+            del left[0]
             sets.append((images + others, inked | inked_too))
         alone = [i for images, _ in left for i in images] + alone
     return [i for images, _ in sets for i in images] + alone
