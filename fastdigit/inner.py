@@ -1,7 +1,7 @@
 """Functions that only compiled code calls: they become part of it, and nothing of their own.
 
-Numba optimises each function and turns it into machine code before it is linked into those that
-call it, where both are done again. For a function that is never called otherwise, little
+Numba optimises each function twice and turns it into machine code before it is linked into those
+that call it, where all is done again. For a function that is never called otherwise, one cheap
 optimisation is enough beforehand, so that there is less to be linked, and no machine code at all:
 a first run compiles for less time. Custom pipelines are described in Numba's developer manual,
 "Customizing the Compiler".
@@ -18,6 +18,9 @@ from numba.core.typed_passes import AnnotateTypes, NativeLowering
 
 class InnerLibrary(JITCodeLibrary):  # type: ignore[misc]  # Numba has no types
     """LLVM's form of a function, to be linked into those of others."""
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
 
     def _optimize_final_module(self) -> None:
         passes, builder = self._codegen._module_pass_manager(

@@ -26,6 +26,7 @@ from typing import Any, ParamSpec, TypeVar
 import llvmlite
 import numba
 from llvmlite import binding
+from numba import types
 from numba.core import config
 from numba.core.caching import FunctionCache
 from numba.core.runtime import rtsys
@@ -211,14 +212,23 @@ def _signals_held() -> Iterator[None]:
             handlers[what[0]](*what)
 
 
+def _for_any_value(signature: Any) -> Any:
+    """Return the same types of arguments, where Numba has types of one value.
+
+    It tries those first, and would compile a function that is called with 0 and with others twice.
+    """
+    return tuple(map(types.unliteral, signature)) if isinstance(signature, tuple) else signature
+
+
 def njit(
-    *, parallel: bool = False, inner: bool = False, inlined: bool = False
+    *, parallel: bool = False, kernel: bool = False, inner: bool = False, inlined: bool = False
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a function on its first call; no fastmath, so that the order of sums is fixed.
 
-    Division by zero gives inf or NaN as in NumPy, and other Python threads run meanwhile. An
-    `inner` function can be called from compiled code only; see `fastdigit.inner`. One that is also
-    `inlined` is copied to where it is called: what it is given need not be written to memory.
+    Division by zero gives inf or NaN as in NumPy, and other Python threads run meanwhile. A
+    `kernel` is called by its address alone, as `kernels.parallel` does. An `inner` function can be
+    called from compiled code only; see `fastdigit.inner`. One that is also `inlined` is copied to
+    where it is called: what it is given need not be written to memory.
     """
 
     def compile_lazily(function: Callable[P, R]) -> Callable[P, R]:
@@ -227,7 +237,7 @@ def njit(
             error_model="numpy",
             parallel=parallel,
             forceinline=inlined,
-            no_cpython_wrapper=inner,
+            no_cpython_wrapper=inner or kernel,
             no_cfunc_wrapper=inner,
             pipeline_class=InnerCompiler if inner else None,
         )(function)
@@ -236,7 +246,7 @@ def njit(
 
             def compile_undisturbed(signature: Any) -> Any:
                 with _signals_held():
-                    return compile_now(signature)
+                    return compile_now(_for_any_value(signature))
 
             compiled.compile = compile_undisturbed
         directory = None if inner else cache_directory()

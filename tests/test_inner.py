@@ -27,6 +27,19 @@ def total(numbers, more):
     return found
 
 
+@njit(inner=True)
+def next_power(power, base):
+    return power * base
+
+
+@njit()
+def powers_up_to(base, limit):
+    power, count = 1, 0
+    while power <= limit:
+        power, count = next_power(power, base), count + 1
+    return count
+
+
 def result_of(compiled):
     (result,) = compiled.overloads.values()
     return result
@@ -60,3 +73,8 @@ def test_they_have_no_machine_code_and_are_inlined():
 def test_they_are_not_kept_on_disk():
     assert type(cube._cache).__name__ == "NullCache"
     assert type(total._cache).__name__ != "NullCache"
+
+
+def test_one_form_does_for_a_constant_and_for_variables():
+    assert powers_up_to(10, 1000) == 4
+    assert len(next_power.overloads) == 1

@@ -17,7 +17,7 @@ from fastdigit.kernels.product import multiply
 from fastdigit.kernels.simd import advance
 
 
-@njit()
+@njit(kernel=True)
 def back(
     numbers: Any,
     floats: Pointer,

@@ -90,7 +90,7 @@ def in_cells(images: npt.NDArray[np.uint8], every: bool, threads: int) -> Cells:
     return Cells(shape, order, columns, blocks, index)
 
 
-@njit()
+@njit(kernel=True)
 def _cut(
     numbers: Any,
     images: Pointer,

@@ -166,7 +166,7 @@ def is_lit(typing: Any, chunk: Any) -> Any:
     return types.boolean(chunk), generate
 
 
-@njit()
+@njit(kernel=True)
 def _cut(
     numbers: Any,
     images: Pointer,

@@ -72,7 +72,7 @@ def compress(
     return words, starts
 
 
-@njit()
+@njit(kernel=True)
 def _count(
     numbers: Pointer,
     images: Pointer,
@@ -97,7 +97,7 @@ def _count(
         starts[i + 1] = stored + -(-stored // GAPS)
 
 
-@njit()
+@njit(kernel=True)
 def _compress(
     numbers: Pointer,
     images: Pointer,

@@ -19,7 +19,7 @@ from fastdigit.kernels.parallel import call
 from fastdigit.kernels.simd import record
 
 
-@njit()
+@njit(kernel=True)
 def descend(
     numbers: Any,
     floats: Pointer,

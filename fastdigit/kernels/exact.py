@@ -109,7 +109,7 @@ def work_of(numbers: Pointer, floats: Pointer, thread: int) -> Work:
 # --- parameters ----------------------------------------------------------------------------------
 
 
-@njit()
+@njit(kernel=True)
 def pack(
     numbers: Any,
     floats: Pointer,

@@ -19,7 +19,7 @@ stored = in_chunks if matrix_unit() else in_cells
 linear, add_weight_gradients = way.linear, way.add_weight_gradients
 
 
-@njit()
+@njit(kernel=True)
 def learn(
     numbers: Any,
     floats: Pointer,

@@ -22,7 +22,7 @@ from fastdigit.kernels.product import DEPTH, multiply
 from fastdigit.kernels.simd import advance
 
 
-@njit()
+@njit(kernel=True)
 def take_in(
     numbers: Any,
     floats: Pointer,
@@ -134,7 +134,7 @@ def add_up_partly(work: Work, share: Share) -> None:
         )
 
 
-@njit()
+@njit(kernel=True)
 def forward(
     numbers: Any,
     floats: Pointer,

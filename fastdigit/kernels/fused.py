@@ -161,7 +161,7 @@ def _run(kernel: Any, memory: Memory, flag: bool, *arrays: Floats) -> None:
     run(kernel, [numbers, memory.floats, *given], PIECES, available_threads())
 
 
-@njit()
+@njit(kernel=True)
 def _linear_relu(
     numbers: Any,
     floats: Pointer,
@@ -194,7 +194,7 @@ def _linear_relu(
         restore_rows(outputs, layer.outputs, rows, first)
 
 
-@njit()
+@njit(kernel=True)
 def _softmax(
     numbers: Any,
     floats: Pointer,
@@ -226,7 +226,7 @@ def _softmax(
             losses[g * width + lane] = logits[width + lane]
 
 
-@njit()
+@njit(kernel=True)
 def _layer_gradients(
     numbers: Any,
     floats: Pointer,

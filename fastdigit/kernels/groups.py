@@ -167,7 +167,7 @@ def choose_pairs(shape: Shape, group: Pointer, chosen: Pointer) -> int:
     return count
 
 
-@njit()
+@njit(kernel=True)
 def _pack(
     numbers: Any,
     images: Pointer,
@@ -228,7 +228,7 @@ def tile_of(shape: Any, piece: int, tile: int) -> Tile:
     )
 
 
-@njit()
+@njit(kernel=True)
 def _index(
     numbers: Any, index: Any, _c: Any, _d: Any, _e: Any, _f: Any, _g: Any, piece: int, _: int
 ) -> None:

@@ -71,7 +71,7 @@ class Plan(NamedTuple):
     """Results: 1 for each weight, and 0 for each bias; in blocks, as the factors."""
 
 
-@njit()
+@njit(kernel=True)
 def iterate(
     numbers: Any,
     floats: Pointer,

@@ -31,7 +31,7 @@ from fastdigit.kernels.simd import (
 )
 
 
-@njit()
+@njit(kernel=True)
 def score(
     numbers: Any,
     floats: Pointer,

@@ -48,7 +48,7 @@ def answer(
         restore_rows(logits, job.outputs, rows, advance(probabilities, first * job.outputs))
 
 
-@njit()
+@njit(kernel=True)
 def classify(
     numbers: Any,
     floats: Pointer,
@@ -79,7 +79,7 @@ def classify(
         answer(work, units, g * lanes(floats), rows, labels, probabilities)
 
 
-@njit()
+@njit(kernel=True)
 def classify_bytes(
     numbers: Any,
     floats: Pointer,

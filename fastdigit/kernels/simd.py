@@ -18,7 +18,8 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core.datamodel import models
-from numba.extending import intrinsic, register_model
+from numba.core.typing.templates import AttributeTemplate
+from numba.extending import infer_getattr, intrinsic, lower_getattr_generic, register_model
 
 ALIGNMENT = 64
 """Bytes of a vector, and what its address is a multiple of: it never crosses a cache line."""
@@ -168,15 +169,51 @@ def view(typing: Any, start: Any, kind: Any) -> Any:
     return other(start, kind), generate
 
 
+class Record(types.Type):
+    """The Numba type of what `record` returns: an address, whose elements have names."""
+
+    def __init__(self, kind: Any, element: types.Type) -> None:
+        self.kind, self.element = kind, element
+        super().__init__(name=f"Record({kind.__module__}.{kind.__name__} of {element})")
+
+
+@register_model(Record)
+class RecordModel(models.PrimitiveModel):
+    """A record is a pointer to its first element."""
+
+    def __init__(self, manager: Any, kind: Record) -> None:
+        super().__init__(manager, kind, manager.lookup(kind.element).get_value_type().as_pointer())
+
+
+@infer_getattr
+class RecordFields(AttributeTemplate):
+    """Types the fields of a record."""
+
+    key = Record
+
+    def generic_resolve(self, kind: Record, field: str) -> types.Type | None:
+        """Return the type of the field of this name, if there is one."""
+        return kind.element if field in kind.kind._fields else None
+
+
+@lower_getattr_generic(Record)
+def _field(context: Any, builder: Any, kind: Record, value: Any, field: str) -> Any:
+    element = builder.load(builder.gep(value, [index(kind.kind._fields.index(field))]))
+    element.set_metadata("invariant.load", builder.module.add_metadata([]))
+    return element
+
+
 @operation
 def record(typing: Any, kind: Any, start: Any) -> Any:
-    """Return a named tuple of the class `kind` with the values that begin at a pointer."""
-    fields = types.NamedUniTuple(start.dtype, len(kind.instance_class._fields), kind.instance_class)
+    """Return what begins at a pointer as if it were a named tuple of the class `kind`.
+
+    A field is read where it is used, so that a record can be passed on at no cost. None of them may
+    change while compiled code runs: the compiler reads them as early, and as rarely, as it likes.
+    """
+    fields = Record(kind.instance_class, start.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        first = arguments[1]
-        values = [builder.load(builder.gep(first, [index(i)])) for i in range(len(fields))]
-        return context.make_tuple(builder, fields, values)
+        return arguments[1]
 
     return fields(kind, start), generate
 

@@ -70,7 +70,7 @@ def similar(images: Array, threads: int) -> tuple[npt.NDArray[np.int64], npt.NDA
     return order, np.lexsort((square, -np.argsort(rare)[part]))
 
 
-@njit()
+@njit(kernel=True)
 def _find_ink(
     numbers: Any, images: Any, lit: Any, ink: Any, masks: Any, _f: Any, _g: Any, piece: int, _: int
 ) -> None:
@@ -98,7 +98,7 @@ def _find_ink(
             masks[i * size + word] = mask
 
 
-@njit()
+@njit(kernel=True)
 def _match(
     numbers: Any,
     order: Any,

@@ -138,7 +138,7 @@ def transpose(work: Work, layer: Layer, block: int, first: int, inputs: int) -> 
             target[o * width] = source[o]
 
 
-@njit()
+@njit(kernel=True)
 def step(
     numbers: Any,
     floats: Pointer,

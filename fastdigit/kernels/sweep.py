@@ -228,7 +228,7 @@ def add_gradients(
         )
 
 
-@njit()
+@njit(kernel=True)
 def learn(
     numbers: Any,
     floats: Pointer,
