@@ -156,6 +156,14 @@ class _Cache(FunctionCache):
         except Exception:  # whatever unpickling a damaged file may raise
             return None
 
+    def holds(self, sig: Any, target_context: Any) -> bool:
+        """Return whether there is a compiled function that can be read."""
+        try:
+            key = self._index_key(sig, target_context.codegen())
+            return self._cache_file.load(key) is not None
+        except Exception:
+            return False
+
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a compiled function, if that is possible."""
         try:
@@ -210,6 +218,14 @@ def _signals_held() -> Iterator[None]:
         _holding = False
         for what in arrived[:1]:
             handlers[what[0]](*what)
+
+
+def to_be_kept(compiled: Any, signature: Any) -> bool:
+    """Return whether a function has yet to be compiled, and will be kept on disk then."""
+    kept = getattr(compiled, "_cache", None)
+    if not isinstance(kept, _Cache) or signature.args in compiled.overloads:
+        return False
+    return not kept.holds(signature, compiled.targetctx)
 
 
 def _for_any_value(signature: Any) -> Any:

@@ -17,10 +17,11 @@ import numpy.typing as npt
 
 from fastdigit.jit import njit
 from fastdigit.kernels.barrier import wait_for
+from fastdigit.kernels.compilation import address_of
 from fastdigit.kernels.dense import Pointer
 from fastdigit.kernels.interface import Score
 from fastdigit.kernels.memory import REMEMBERED, Array, Floats, Memory
-from fastdigit.kernels.parallel import Call, address_of, call, count_up
+from fastdigit.kernels.parallel import Call, call, count_up
 from fastdigit.kernels.parameters import views
 from fastdigit.kernels.simd import advance, lanes, record
 from fastdigit.kernels.steps import Learning
@@ -250,11 +251,11 @@ class Iterations:
     ) -> list[Score]:
         """Make an iteration for each rate, `MOST` at most; see `interface.Objective.descend`."""
         memory, steps = self._memory, len(rates)
-        plan = self._plan._replace(
-            iterations=steps,
-            learn=address_of(self._learn, self._arrays),
-            pack=address_of(self._pack, self._packed) if self._packed else 0,
-        )
+        pack = address_of(self._pack, self._packed) if self._packed else 0
+        self._call.prepare()
+        # Another process may be compiling this one: wait for it last.
+        learn = address_of(self._learn, self._arrays)
+        plan = self._plan._replace(iterations=steps, learn=learn, pack=pack)
         self._tree[TREE : TREE + len(plan)] = plan
         self._tree[plan.taken_at :] = 0
         self._results[plan.rule_at : plan.rates_at] = settings_of(learning)

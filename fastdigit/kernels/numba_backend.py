@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fastdigit.kernels import chunks, exact_learning, groups, prediction, sweep
 from fastdigit.kernels.cells import Cells
 from fastdigit.kernels.chunks import Chunks
+from fastdigit.kernels.compilation import compile_beside, kinds_of
 from fastdigit.kernels.exact_memory import ExactMemory
 from fastdigit.kernels.groups import Groups, group
 from fastdigit.kernels.interface import Problem, Score
@@ -65,10 +66,15 @@ class NumbaObjective:
         self.storage = chosen_storage(storage, problem.images)
         images = kernel_images(problem.images, problem.dtype)
         every = self.storage == "dense"
+        as_bytes = images.dtype == np.uint8
+        kernel = exact_learning.learn if as_bytes else sweep.learn
+        if self.threads > 1:
+            dtype = problem.dtype
+            kinds = np.int64, dtype, images.dtype, np.uint32, dtype, np.float64, np.int64
+            compile_beside([kernel], kinds_of(*kinds))
         self._images: Cells | Chunks | Groups
         self._memory: Memory
-        if images.dtype == np.uint8:
-            kernel = exact_learning.learn
+        if as_bytes:
             self._images = exact_learning.stored(images, every, self.threads)
             self._memory = ExactMemory(
                 problem.sizes,
@@ -81,7 +87,6 @@ class NumbaObjective:
                 activation=problem.activation,
             )
         else:
-            kernel = sweep.learn
             self._images = group(images, every, self.threads)
             self._memory = Memory(
                 problem.sizes,

@@ -11,6 +11,7 @@ from fastdigit.kernels import columns
 from fastdigit.kernels.backward import back
 from fastdigit.kernels.batch import STEPS, Job, Layer, come_out_even
 from fastdigit.kernels.batch_memory import BatchMemory
+from fastdigit.kernels.compilation import address_of, compile_beside, kinds_of
 from fastdigit.kernels.descent import descend
 from fastdigit.kernels.forward import forward, take_in
 from fastdigit.kernels.layout import aligned
@@ -18,7 +19,7 @@ from fastdigit.kernels.memory import whole
 from fastdigit.kernels.numba_backend import chosen_storage, kernel_images
 from fastdigit.kernels.output import score
 from fastdigit.kernels.pace import Pace
-from fastdigit.kernels.parallel import address_of, checked_threads, run
+from fastdigit.kernels.parallel import checked_threads, run
 from fastdigit.kernels.randomness import DROPOUT, key
 from fastdigit.kernels.step import step
 from fastdigit.kernels.steps import Learning, Tally
@@ -31,6 +32,8 @@ Floats = npt.NDArray[Any]
 
 PHASES = (take_in, forward, score, back, step)
 """In the order of the last fields of a `batch.Job`."""
+COMPILED_BESIDE = (forward, step)
+"""By another process: they take as long as all others."""
 
 
 class NumbaTrainer:
@@ -77,6 +80,10 @@ class NumbaTrainer:
         images = kernel_images(images, self._dtype)
         self._asked_storage = self.storage = self._chosen_storage(images)
         self._as_bytes = images.dtype == np.uint8
+        if self.threads > 1:
+            dtype = self._dtype
+            kinds = np.int64, dtype, images.dtype, np.uint32, np.int64, np.float64, np.int64
+            compile_beside(COMPILED_BESIDE, kinds_of(*kinds))
         features = images.shape[1]
         self._columns = columns.in_squares(features) if self._as_bytes else np.arange(features)
         if self.storage == "sparse":
@@ -155,7 +162,8 @@ class NumbaTrainer:
         numbers = self._numbers(job, order)
         arrays = [numbers, memory.floats, self._images, self._words, lists, reals]
         arrays.append(np.zeros(1, np.int64))
-        for place, phase in enumerate(PHASES, start=len(job) - len(PHASES)):
+        for phase in sorted(PHASES, key=COMPILED_BESIDE.__contains__):
+            place = len(job) - len(PHASES) + PHASES.index(phase)
             numbers[place] = address_of(phase, arrays)
         run(descend, arrays, threads, threads)
         self._tallies.ravel()[:] = reals[STEPS + 2 * steps :]

@@ -1,27 +1,23 @@
 """Running a compiled kernel over fixed pieces of work, on several threads.
 
-A *kernel* is a Numba function of seven arrays, as pointers, the number of a piece and the number
-of the thread; it returns nothing. All kernels are called through one small parallel function, which
-knows them by address: so Numba's parallel machinery is compiled once for all of them, and not
-again for every kernel and type.
+All kernels (see `compilation`) are called through one small parallel function, which knows them by
+address: so Numba's parallel machinery is compiled once for all of them, and not again for every
+kernel and type.
 """
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba import prange, types
 
 from fastdigit.jit import njit
+from fastdigit.kernels.compilation import ARRAYS, address_of
 from fastdigit.kernels.simd import advance, operation
 from fastdigit.threads import available_threads as available_threads
 from fastdigit.threads import parallel_region, threads_lost
-
-ARRAYS = 7
 
 PIECES = 64
 """Into which images, and sums, are cut at most, by however many threads they are worked on."""
@@ -64,7 +60,7 @@ class Call:
     Parameters
     ----------
     kernel
-        A function compiled by `jit.njit`. It is compiled for the types of the arrays' elements.
+        A function compiled by `jit.njit`.
     arrays
         Up to seven C-contiguous arrays, of which the kernel gets pointers. They are not checked.
     pieces
@@ -79,15 +75,20 @@ class Call:
         self._taken = np.zeros(threads, np.int64)
         self._address: int | None = None
 
-    def __call__(self) -> None:
-        """Work on all pieces; returns when all are done. The first call may compile the kernel."""
+    def prepare(self) -> int:
+        """Return the kernel's address. The first call may compile it."""
         if self._address is None:
             pointers = [array.ctypes.data for array in self._arrays]
             self._pointers = tuple(pointers + [0] * (ARRAYS - len(pointers)))
             self._counters = self._taken.ctypes.data
             self._address = address_of(self._kernel, self._arrays)
+        return self._address
+
+    def __call__(self) -> None:
+        """Work on all pieces; returns when all are done. The first call may compile the kernel."""
+        address = self.prepare()
         self._taken.fill(0)
-        work = self._address, self._pointers, self._pieces, self._counters
+        work = address, self._pointers, self._pieces, self._counters
         if self._threads == 1 or threads_lost():
             _work(*work, 0, self._threads)
             return
@@ -98,20 +99,6 @@ class Call:
 def run(kernel: Any, arrays: Sequence[Array], pieces: int, threads: int) -> None:
     """Call a kernel once for each piece; see `Call`."""
     Call(kernel, arrays, pieces, threads)()
-
-
-def address_of(kernel: Any, arrays: Sequence[Array]) -> int:
-    """Return where the C form of a kernel begins, compiled for the types of these arrays."""
-    return _address(kernel, tuple(array.dtype for array in arrays))
-
-
-@cache
-def _address(kernel: Any, kinds: tuple[np.dtype[Any], ...]) -> int:
-    """Return where the C form of a kernel begins, compiled for these element types."""
-    pointers = [types.CPointer(numba.from_dtype(kind)) for kind in kinds]
-    pointers += [types.CPointer(types.int64)] * (ARRAYS - len(kinds))
-    compiled = kernel.get_compile_result(types.void(*pointers, types.int64, types.int64))
-    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name))
 
 
 @operation
