@@ -1,5 +1,6 @@
 """Kernels that a second process compiles: found on disk, or compiled here after all."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,20 @@ def test_a_process_that_nobody_waits_for_ends_with_this_one(tmp_path, output_of)
         "print(process.returncode is None)\n"
     )
     assert output_of(program, environment={"XDG_CACHE_HOME": str(tmp_path)}) == ["1", "False"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_leaves_the_process_to_its_parent(tmp_path, output_of):
+    fork = (
+        "import os\n"
+        "child = os.fork()\n"
+        "child or sys.exit()\n"  # runs what was registered with atexit
+        "os.waitpid(child, 0)\n"
+        "floats ="
+    )
+    program = PROGRAM.format(before="").replace("floats =", fork, 1)
+    lines = output_of(program, environment={"XDG_CACHE_HOME": str(tmp_path)})
+    assert [line for line in lines if RIGHT in line] == [f"{RIGHT} 1 0"]
 
 
 @pytest.mark.parametrize("name", TRAININGS)

@@ -12,6 +12,7 @@ Where that is impossible, everything is compiled here.
 
 import atexit
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -93,6 +94,10 @@ def _stop() -> None:
         process.wait()
 
 
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_processes.clear)  # they are its parent's
+
+
 def address_of(kernel: Any, arrays: Sequence[npt.NDArray[Any]]) -> int:
     """Return where the C form of a kernel begins, compiled for the types of these arrays."""
     return _address(kernel, tuple(array.dtype for array in arrays))
@@ -102,7 +107,7 @@ def address_of(kernel: Any, arrays: Sequence[npt.NDArray[Any]]) -> int:
 def _address(kernel: Any, kinds: Kinds) -> int:
     """Return where the C form of a kernel begins, compiled for these types of elements."""
     process = _processes.get((kernel, kinds))
-    if process and not threads_lost():  # in a forked child, it would be another's
+    if process:
         process.wait()
     _processes.pop((kernel, kinds), None)
     compiled = kernel.get_compile_result(_signature(kinds))
