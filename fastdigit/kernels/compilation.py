@@ -12,7 +12,6 @@ Where that is impossible, everything is compiled here.
 
 import atexit
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -88,14 +87,10 @@ def compile_named(names: Sequence[tuple[str, str]], kinds: Sequence[str]) -> Non
 
 @atexit.register
 def _stop() -> None:
-    """End the processes that nobody waited for."""
+    """End the processes that nobody waited for; in a forked child, they count as ended."""
     for process in _processes.values():
         process.kill()
         process.wait()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_processes.clear)  # they are its parent's
 
 
 def address_of(kernel: Any, arrays: Sequence[npt.NDArray[Any]]) -> int:
