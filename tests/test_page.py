@@ -327,7 +327,7 @@ def test_any_damage_still_renders(data):
             key = data.draw(st.sampled_from(list(keys)))
             below = place[key]
             if not isinstance(below, dict | list) or data.draw(st.integers(0, 3)) == 0:
-                place[key] = data.draw(ODD)
+                place[key] = copy.deepcopy(data.draw(ODD))  # may be damaged as well
                 break
             place = below
     found = shown(damaged)
