@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_jit import copied_package
 
 from fastdigit.jit import njit
 from fastdigit.kernels.compilation import kinds_of
@@ -75,6 +76,18 @@ def test_the_other_process_looks_for_modules_where_this_one_does(tmp_path, outpu
     program = PROGRAM.format(before=before).replace("test_compilation", "elsewhere")
     environment = {"XDG_CACHE_HOME": str(tmp_path)}
     lines = output_of(f"from pathlib import Path\n{program}", environment=environment)
+    assert lines == ["1", f"{RIGHT} 1 0", "0"]
+
+
+def test_a_revision_is_compiled_from_its_own_sources(tmp_path, output_of):
+    package = copied_package(tmp_path)
+    (package / "inner.py").write_text((package / "inner.py").read_text() + "\n# edited\n")
+    enter = (
+        "from pathlib import Path\n"
+        "from fastdigit.measure.revision import Place\n"
+        f"Place('earlier', Path({str(tmp_path)!r}), Path({str(tmp_path / 'cache')!r})).enter()\n"
+    )
+    lines = output_of(enter + PROGRAM.format(before=""))
     assert lines == ["1", f"{RIGHT} 1 0", "0"]
 
 

@@ -34,6 +34,8 @@ ARRAYS = 7
 Kinds = tuple[np.dtype[Any], ...]
 """Of the elements of the arrays; numbers are int64 if they are not given."""
 
+ROOT = str(Path(__file__).parents[2])
+"""Where this package is."""
 PROGRAM = """
 import json, sys
 sys.path[:], names, kinds = map(json.loads, sys.argv[1:])
@@ -67,6 +69,8 @@ def compile_beside(kernels: Sequence[Any], kinds: Kinds) -> None:
     functions = [kernel.py_func for kernel in missing]
     names = [(function.__module__, function.__name__) for function in functions]
     places = [place for place in sys.path if isinstance(place, str)]
+    if ROOT not in places:
+        places.insert(0, ROOT)
     words = [json.dumps(word) for word in (places, names, [kind.name for kind in kinds])]
     with suppress(OSError):  # no memory, or no more processes
         process = subprocess.Popen(
