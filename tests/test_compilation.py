@@ -132,6 +132,23 @@ def test_a_process_that_nobody_waits_for_ends_with_this_one(tmp_path, output_of)
     assert output_of(program, environment={"XDG_CACHE_HOME": str(tmp_path)}) == ["1", "False"]
 
 
+def test_nothing_is_imported_from_the_directory_it_runs_in(tmp_path, output_of):
+    (tmp_path / "json.py").write_text("from pathlib import Path; Path(__file__).unlink()")
+    # As a script does without the first, and the command.
+    before = f"sys.path.remove(''); import os; os.chdir({str(tmp_path)!r})"
+    assert outcome(output_of, tmp_path / "cache", before) == ["1", f"{RIGHT} 1 0", "0"]
+    assert (tmp_path / "json.py").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_a_process_that_hangs_is_not_waited_for(tmp_path, output_of):
+    before = "compilation.PATIENCE = 0.1\nimport signal"
+    stop = "next(iter(compilation._processes.values())).send_signal(signal.SIGSTOP)\nfloats ="
+    program = PROGRAM.format(before=before).replace("floats =", stop, 1)
+    lines = output_of(program, environment={"XDG_CACHE_HOME": str(tmp_path)})
+    assert lines == ["1", f"{RIGHT} 0 0", "0"]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_leaves_the_process_to_its_parent(tmp_path, output_of):
     fork = (

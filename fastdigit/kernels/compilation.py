@@ -12,6 +12,7 @@ Where that is impossible, everything is compiled here.
 
 import atexit
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -36,12 +37,17 @@ Kinds = tuple[np.dtype[Any], ...]
 
 ROOT = str(Path(__file__).parents[2])
 """Where this package is."""
+ALONE = ("-I", "-S")
+"""Python's options for a process that only imports from where it is told."""
 PROGRAM = """
 import json, sys
 sys.path[:], names, kinds = map(json.loads, sys.argv[1:])
 from fastdigit.kernels.compilation import compile_named
 compile_named(names, kinds)
 """
+
+PATIENCE = 120.0
+"""Seconds to wait for the other process, which needs a few."""
 
 _processes: dict[tuple[Any, Kinds], "subprocess.Popen[bytes]"] = {}
 
@@ -72,9 +78,10 @@ def compile_beside(kernels: Sequence[Any], kinds: Kinds) -> None:
     if ROOT not in places:
         places.insert(0, ROOT)
     words = [json.dumps(word) for word in (places, names, [kind.name for kind in kinds])]
+    options = (*ALONE, "-B") if sys.dont_write_bytecode else ALONE
     with suppress(OSError):  # no memory, or no more processes
         process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *words],
+            [sys.executable, *options, "-c", PROGRAM, *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -91,10 +98,14 @@ def compile_named(names: Sequence[tuple[str, str]], kinds: Sequence[str]) -> Non
 
 @atexit.register
 def _stop() -> None:
-    """End the processes that nobody waited for; in a forked child, they count as ended."""
-    for process in _processes.values():
+    """End the processes that nobody waited for."""
+    for process in list(_processes.values()):
         process.kill()
         process.wait()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_processes.clear)  # they are its parent's
 
 
 def address_of(kernel: Any, arrays: Sequence[npt.NDArray[Any]]) -> int:
@@ -107,7 +118,8 @@ def _address(kernel: Any, kinds: Kinds) -> int:
     """Return where the C form of a kernel begins, compiled for these types of elements."""
     process = _processes.get((kernel, kinds))
     if process:
-        process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE)
     _processes.pop((kernel, kinds), None)
     compiled = kernel.get_compile_result(_signature(kinds))
     return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name))
