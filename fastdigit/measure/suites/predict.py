@@ -20,8 +20,8 @@ IMAGES = 1_000_000
 BASE, REFERENCE = "fastdigit", "reference"
 EQUAL = 1e-4
 """Share of the labels that may differ: rounding may decide a tie."""
-BUDGET = Budget(least_rounds=3, repetitions=1, warm_up=0)
-"""One repetition takes seconds elsewhere, and nothing has to be warmed up in it."""
+BUDGET = Budget(least_rounds=5, repetitions=1)
+"""One repetition takes seconds elsewhere; the one before it wakes threads and fills caches."""
 
 
 class Work(NamedTuple):
