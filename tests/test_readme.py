@@ -40,7 +40,7 @@ def folder(tmp_path):
 
 
 def block(folder, name):
-    text = f"before\n<!-- fastdigit: r.json {name} -->\nold\n<!-- end -->\nafter\n"
+    text = f"before\n<!-- fastdigit: r.json {name} -->\nstale\n<!-- end -->\nafter\n"
     first, marker, *written, end, last, empty = updated(text, folder).split("\n")
     assert (first, end, last, empty) == ("before", "<!-- end -->", "after", "")
     assert marker == f"<!-- fastdigit: r.json {name} -->"
@@ -51,7 +51,7 @@ def block(folder, name):
 def test_every_writer_writes_of_a_result(name, folder):
     found = block(folder, name)
     assert found
-    assert "old" not in found
+    assert "stale" not in found
     assert all(len(line) <= 118 for line in found.split("\n") if not line.startswith("|"))
 
 

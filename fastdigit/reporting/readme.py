@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastdigit.errors import DataError
 from fastdigit.reporting import formats, questions
-from fastdigit.reporting.answers import limit, setting
+from fastdigit.reporting.answers import limit, setting, start
 from fastdigit.reporting.answers.speed import pace
 from fastdigit.reporting.entry import Entry, read
 from fastdigit.reporting.formats import NOTHING, Text, plain
@@ -183,12 +183,18 @@ def nearness(result: Entry, question: Entry) -> str:
     return _paragraph(plain(limit.answer(result).answer))
 
 
+def first_start(result: Entry, question: Entry) -> str:
+    """Return what comes before the first iteration."""
+    return _paragraph(plain(start.answer(result).answer))
+
+
 WRITERS: Mapping[str, Callable[[Entry, Entry], str]] = {
     "what": what,
     "contenders": contenders,
     "rivals": rivals,
     "base": base,
     "limit": nearness,
+    "start": first_start,
 }
 
 
