@@ -291,6 +291,15 @@ def test_hostile_texts_are_escaped(document):
     found.text.encode()
 
 
+@pytest.mark.parametrize("suite", ["start-up", "scaling"])
+def test_what_has_a_section_of_its_own_is_in_front_where_nothing_else_is(suite, document):
+    alone = copy.deepcopy(document)
+    alone["questions"] = [{**alone["questions"][0], "suite": suite}]
+    words = "".join(shown(alone).words)
+    assert "without times" not in words
+    assert "nothing was timed." not in words
+
+
 def test_long_texts_are_cut(document):
     long = copy.deepcopy(document)
     long["questions"][0]["contenders"][0]["name"] = 100_000 * "x"

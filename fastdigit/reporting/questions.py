@@ -96,9 +96,15 @@ def base(question: Entry) -> Entry | None:
     return next((c for c in timed(question) if c["name"].text == wanted), None)
 
 
+def in_front(result: Entry) -> list[Entry]:
+    """Return the questions that are not `APART`, or, where there are no others, all."""
+    asked = of_suite(result)
+    return [q for q in asked if q["suite"].text not in APART] or asked
+
+
 def main(result: Entry) -> Entry | None:
     """Return the question that is answered first: one with ours beside another."""
-    asked = [q for q in of_suite(result) if q["suite"].text not in APART]
+    asked = in_front(result)
     compared = [q for q in asked if ours(q) and others(q)]
     return next(iter(compared or [q for q in asked if timed(q)]), None)
 

@@ -26,7 +26,7 @@ LONGEST = 4
 
 def answer(result: Entry) -> Section:
     """Return the section: the first question in full, the others folded."""
-    asked = [q for q in questions.of_suite(result) if q["suite"].text not in questions.APART]
+    asked = questions.in_front(result)
     first = questions.main(result)
     blocks: list[Block] = []
     if first is None:
