@@ -1,6 +1,7 @@
 """Kernels that a second process compiles: found on disk, or compiled here after all."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -143,10 +144,15 @@ def test_nothing_is_imported_from_the_directory_it_runs_in(tmp_path, output_of):
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 def test_a_process_that_hangs_is_not_waited_for(tmp_path, output_of):
     before = "compilation.PATIENCE = 0.1\nimport signal"
-    stop = "next(iter(compilation._processes.values())).send_signal(signal.SIGSTOP)\nfloats ="
+    stop = (
+        "(process,) = compilation._processes.values()\n"
+        "process.send_signal(signal.SIGSTOP)\n"
+        "floats ="
+    )
     program = PROGRAM.format(before=before).replace("floats =", stop, 1)
+    program += "\nprint(process.wait())"
     lines = output_of(program, environment={"XDG_CACHE_HOME": str(tmp_path)})
-    assert lines == ["1", f"{RIGHT} 0 0", "0"]
+    assert lines == ["1", f"{RIGHT} 0 0", "0", str(-signal.SIGKILL)]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

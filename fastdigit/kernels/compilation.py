@@ -118,8 +118,10 @@ def _address(kernel: Any, kinds: Kinds) -> int:
     """Return where the C form of a kernel begins, compiled for these types of elements."""
     process = _processes.get((kernel, kinds))
     if process:
-        with suppress(subprocess.TimeoutExpired):
+        try:
             process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
     _processes.pop((kernel, kinds), None)
     compiled = kernel.get_compile_result(_signature(kinds))
     return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name))
